@@ -4,7 +4,8 @@
 use crate::http::{Conditions, FileVersion, HttpDate, Method, decimal};
 use std::time::SystemTime;
 
-/// The result of a request's conditions: which part of the file the answer contains.
+/// The result of evaluating a request's conditions: which part of the file is sent, if
+/// any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Precondition {
     /// The answer contains the whole file.
@@ -28,7 +29,7 @@ pub(crate) fn evaluate(
 ) -> Precondition {
     let modified = HttpDate::from(version.modified);
     if !asked.if_match.is_empty() {
-        // Strong comparison: a weak tag never matches.
+        // `If-Match` demands a strong comparison: a weak tag never matches.
         if !asked
             .if_match
             .iter()
@@ -51,7 +52,7 @@ pub(crate) fn evaluate(
         return Precondition::NotModified;
     }
     match asked.range {
-        // Only GET has ranges (RFC 9110 section 14.2).
+        // Only a GET request can ask for a range (RFC 9110 section 14.2).
         Some(range) if method == Method::Get && if_range(asked, version) => {
             part(range, version.len)
         }
@@ -59,8 +60,8 @@ pub(crate) fn evaluate(
     }
 }
 
-/// Returns whether `If-Range` permits a partial answer: the field is absent, or it is this
-/// version's tag (RFC 9110 section 13.1.5).
+/// Returns whether `If-Range` permits a partial answer: the field is absent, or it has
+/// the entity tag of `version` (RFC 9110 section 13.1.5).
 ///
 /// A date in `If-Range` never matches. A date is a strong validator only if the server
 /// knows that the file has not changed twice within that second (section 8.8.2.2), and
@@ -82,8 +83,8 @@ impl Tag<'_> {
     }
 }
 
-/// Returns whether a list such as `"a", W/"b"`, or `*`, has a tag for which `fits` holds. A
-/// tag may contain commas.
+/// Returns whether `fits` returns true for any tag of `list`, such as `"a", W/"b"` or
+/// `*`. A tag may contain commas.
 fn any_tag(mut list: &[u8], fits: impl Fn(Tag<'_>) -> bool) -> bool {
     if list == b"*" {
         return fits(Tag { weak: false, opaque: list });
@@ -109,8 +110,9 @@ fn any_tag(mut list: &[u8], fits: impl Fn(Tag<'_>) -> bool) -> bool {
     }
 }
 
-/// Evaluates a `Range` field with one range of bytes, for a file of `len` bytes (RFC 9110
-/// section 14.1.2). Any other `Range` is ignored, as the RFC allows.
+/// Evaluates a `Range` field with one range of bytes, for a file of `len` bytes (RFC
+/// 9110 section 14.1.2). Any other `Range` is ignored, as the RFC allows: the whole
+/// file is sent.
 fn part(range: &[u8], len: u64) -> Precondition {
     let ranges = match range.split_at_checked(6) {
         Some((unit, ranges)) if unit.eq_ignore_ascii_case(b"bytes=") => {

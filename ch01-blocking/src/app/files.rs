@@ -1,7 +1,7 @@
 //! Serves the files below the root directory, and no others.
 //!
-//! Each component of a path is checked before the file is opened. The file is opened
-//! through cap-std, where the kernel itself refuses every way out of the root, symbolic
+//! No component of a path may be empty or begin with a dot. The file is opened through
+//! cap-std, where the kernel itself refuses every way out of the root, symbolic
 //! links included (openat2(2), RESOLVE_BENEATH; on other systems cap-std opens one
 //! component after another). Servers that compared path names as text instead have
 //! leaked files outside their root.
@@ -42,9 +42,9 @@ enum Missing {
     NotFound,
     /// The name has a percent sign without two hexadecimal digits.
     Malformed,
-    /// The system cannot open any file at the moment.
+    /// The file cannot be opened at the moment, but perhaps later.
     Busy,
-    /// The file cannot be read, most likely because of the disk.
+    /// The file cannot be read, most likely because of a disk error.
     Failed,
 }
 
@@ -88,9 +88,9 @@ impl Files {
     /// `root` is not a directory, or may not be read or searched.
     pub(crate) fn open(root: &Path) -> io::Result<Files> {
         let root = Dir::open_ambient_dir(root, ambient_authority())?;
-        // Opening a directory proves nothing: with O_PATH, open(2) needs no permission
-        // on it. Searching a directory and reading it need two permissions
-        // (path_resolution(7)).
+        // cap-std opens a directory with O_PATH, for which open(2) needs no permission
+        // on the directory. So its search and read permissions (path_resolution(7)) are
+        // tested here.
         root.metadata(".")?;
         root.entries()?;
         Ok(Files { root })
@@ -128,7 +128,7 @@ impl Files {
             Found::File(file, metadata) => {
                 content(request, as_path(&name), file, &metadata)
             }
-            // `index.html` exists, but is itself a directory.
+            // The path ends with a slash, and its `index.html` is itself a directory.
             Found::Directory if request.path.ends_with(b"/") => not_found(),
             Found::Directory => redirect(request),
         }
@@ -142,7 +142,8 @@ impl Files {
         options.read(true).custom_flags(libc::O_NONBLOCK);
         let file = match uninterrupted(|| self.root.open_with(name, &options)) {
             Ok(file) => file.into_std(),
-            // A directory that may be searched but not read still serves its files.
+            // A directory without read permission still serves its files, if it can be
+            // searched.
             Err(error)
                 if error.raw_os_error() == Some(libc::EACCES)
                     && self.is_directory(name) =>
@@ -177,7 +178,7 @@ fn name(path: &[u8]) -> Result<Cow<'_, [u8]>, Missing> {
         if !percent_signs_are_fine(path) {
             return Err(Missing::Malformed);
         }
-        // An encoded slash would be part of a name, and no file's name has a slash.
+        // An encoded slash would be part of a file's name, and no name has a slash.
         if path.windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f")) {
             return Err(Missing::NotFound);
         }
@@ -186,7 +187,7 @@ fn name(path: &[u8]) -> Result<Cow<'_, [u8]>, Missing> {
     if decoded.is_empty() || decoded.ends_with(b"/") {
         decoded.to_mut().extend_from_slice(b"index.html");
     }
-    // Hidden names begin with a dot, and so does `..`.
+    // A name that begins with a dot is hidden, and `..` is such a name.
     let hidden = |part: &[u8]| part.is_empty() || part[0] == b'.' || part.contains(&0);
     let is_hidden = decoded.split(|&byte| byte == b'/').any(hidden);
     if is_hidden { Err(Missing::NotFound) } else { Ok(decoded) }
@@ -196,7 +197,7 @@ fn name(path: &[u8]) -> Result<Cow<'_, [u8]>, Missing> {
 /// relative links in the directory's `index.html` depend on that slash.
 fn redirect(request: &Request<'_>) -> Response {
     // The path begins with a single slash, because empty components were refused. A
-    // path that begins with two slashes would name another host.
+    // `Location` that begins with two slashes would name another host.
     let path = encoded(request.path);
     let query =
         request.query.map_or_else(String::new, |query| "?".to_owned() + &encoded(query));
@@ -208,8 +209,9 @@ fn redirect(request: &Request<'_>) -> Response {
     response
 }
 
-/// Percent-encodes the characters that a URL may not contain (RFC 3986 section 3.3), such as
-/// the backslash, which browsers read as a slash. Encoded characters stay as they are.
+/// Percent-encodes the characters that a URL may not contain (RFC 3986 section 3.3),
+/// such as the backslash, which browsers read as a slash. Characters that are already
+/// encoded stay as they are.
 fn encoded(text: &[u8]) -> String {
     const NOT_IN_URLS: &AsciiSet = &CONTROLS
         .add(b' ')
@@ -229,7 +231,8 @@ fn encoded(text: &[u8]) -> String {
     let begin = parts.next().unwrap_or_default();
     let mut encoded = percent_encode(begin, NOT_IN_URLS).to_string();
     for part in parts {
-        // A percent sign without two digits stands for itself, so it is encoded.
+        // A percent sign without two hexadecimal digits stands for itself, so it is
+        // encoded.
         encoded += if percent_digits(part) { "%" } else { "%25" };
         encoded.extend(percent_encode(part, NOT_IN_URLS));
     }
@@ -240,8 +243,8 @@ fn not_found() -> Response {
     Response::text(404, "404 Not Found: no such file\n")
 }
 
-/// Returns the 503 answer for when no file can be opened at the moment, most likely because
-/// no descriptor is left.
+/// Returns a 503 answer: no file can be opened at the moment, most likely because no
+/// descriptor is left.
 fn busy() -> Response {
     let mut response = Response::text(
         503,
@@ -262,7 +265,6 @@ fn content(
 ) -> Response {
     let len = metadata.len();
     let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
-    // Formatted with `Display`, the version is the file's strong entity tag.
     let version = FileVersion { modified, len };
     let extra = ExtraHeader::File(version);
     let (status, at, len) =

@@ -1,8 +1,9 @@
 //! A body stream whose destructor cannot panic.
 //!
-//! The stream is the application's code, and a server drops it wherever the connection ends:
-//! in an event loop, or while a coroutine's stack is being unwound, where a second panic
-//! aborts the process. So the destructor's panic is caught where it happens.
+//! The stream is the application's code, and a server drops it wherever the connection
+//! ends: in an event loop, or while a coroutine's stack is being unwound, where a
+//! second panic aborts the process. So the wrapper catches a panic of the stream's
+//! destructor at once.
 
 use crate::app::stats::Counter;
 use crate::http::{BodyStream, NextPiece};
@@ -10,7 +11,7 @@ use crate::server::unwind;
 use std::task::Waker;
 use std::time::Duration;
 
-/// A body stream of the application, whose destructor's panics are caught.
+/// The application's body stream, in a wrapper that catches panics of its destructor.
 pub(crate) struct Guarded {
     /// The wrapped stream; `None` only while the wrapper is being dropped.
     stream: Option<Box<dyn BodyStream>>,

@@ -37,9 +37,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-/// The longest `/sleep`, in milliseconds.
+/// The longest delay of the route `/sleep/N`, in milliseconds.
 const LONGEST_SLEEP: u64 = 60_000;
-/// The longest body of `/bytes`, in bytes.
+/// The longest body of the route `/bytes/N`, in bytes.
 const MOST_BYTES: u64 = 1 << 30;
 
 /// The application: its routes, files, counters and limits.
@@ -56,8 +56,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Returns an application with the built-in routes, and with the files below `root`
-    /// if one is given.
+    /// Returns an application with the built-in routes and, if `root` is given, with
+    /// the files below the directory `root`.
     ///
     /// # Errors
     ///
@@ -97,8 +97,8 @@ impl Site {
         self.draining.load(SeqCst) || self.all_drain.load(SeqCst)
     }
 
-    /// Counts the connections of a dead process as closed, and gives the bytes that the
-    /// process had claimed back to the shared budget.
+    /// Counts the connections of a dead process, whose record is `usage`, as closed,
+    /// and gives the bytes that the process had claimed back to the memory budget.
     pub fn reclaim(&self, usage: &Usage) {
         let Held { connections, bytes } = usage.take();
         for _ in 0..connections {
@@ -203,10 +203,10 @@ pub trait Routes: fmt::Debug + Send + Sync {
     fn respond(&self, request: &Request<'_>) -> Option<Response>;
 }
 
-/// Decodes the characters of a path that need not have been encoded, so that `/%70laintext`
-/// is `/plaintext` (RFC 3986 section 6.2.2.2). Returns `None` if the path has no such
-/// character, or if a percent sign is not followed by two hexadecimal digits: decoding
-/// could complete such a sequence.
+/// Decodes the characters of a path that need not have been encoded, so that
+/// `/%70laintext` is `/plaintext` (RFC 3986 section 6.2.2.2). Returns `None` if the
+/// path has no such character, or if it is malformed: a percent sign without two
+/// hexadecimal digits could become valid by decoding what follows it.
 fn normalized(path: &[u8]) -> Option<Vec<u8>> {
     if !path.contains(&b'%') || !percent_signs_are_fine(path) {
         return None;
@@ -239,8 +239,8 @@ fn bytes(body: Body) -> Response {
     Response::content(200, "application/octet-stream", body)
 }
 
-/// Answers a request whose path ends with a number from 0 to `most`; any other ending is
-/// answered 400.
+/// Answers a request whose path ends with `text`, a number from 0 to `most`; any other
+/// `text` is answered 400.
 fn with_number(text: &[u8], most: u64, answer: impl FnOnce(u64) -> Response) -> Response {
     match decimal(text) {
         Some(number) if number <= most => answer(number),

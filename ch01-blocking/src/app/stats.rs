@@ -1,7 +1,8 @@
 //! Counters for `/stats`, in memory that parent and children share.
 //!
-//! A server of several processes has one set of counters: their page is mapped before the
-//! first fork, and a fork shares such a page instead of copying it (mmap(2), MAP_SHARED).
+//! A server of several processes has one set of counters: their memory is mapped before
+//! the first fork, and a fork shares this memory instead of copying it (mmap(2),
+//! MAP_SHARED).
 
 use crate::server::usage;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -20,7 +21,7 @@ pub struct Stats {
     pub refused: Counter,
     /// Number of connections closed by a deadline.
     pub timeouts: Counter,
-    /// Number of panics of the application.
+    /// Number of panics that were caught.
     pub panics: Counter,
 }
 
@@ -41,7 +42,7 @@ impl Stats {
         usage::connection_closed();
     }
 
-    /// Returns the counters as JSON.
+    /// Returns the counters as JSON, the content of `/stats`.
     pub fn json(&self) -> String {
         let Stats { accepted, closed, requests, refused, timeouts, panics } = self;
         // `closed` is read first, so that a connection that opens and closes meanwhile does

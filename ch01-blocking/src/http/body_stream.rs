@@ -14,10 +14,12 @@ use std::time::Duration;
 
 /// The source of a streamed body. Its methods never wait.
 pub trait BodyStream: Send {
-    /// Appends the next piece to `content`: about 16 KiB, or more if a single item is larger.
+    /// Appends the next piece to `content`: about 16 KiB, or more if it cannot be
+    /// divided.
     ///
-    /// If no piece is available yet, the source keeps `waker` and wakes it as soon as a
-    /// piece is available. The waker of a later call replaces it.
+    /// If no piece is available yet, the source returns [`NextPiece::Pending`], keeps
+    /// `waker`, and wakes it as soon as a piece is available. The waker of a later call
+    /// replaces it.
     fn more(&mut self, waker: &Waker, content: &mut Vec<u8>) -> NextPiece;
 
     /// Returns the bytes to send after a

@@ -1,12 +1,12 @@
 //! Chunked content (RFC 9112 section 7.1), decoded in place: the data of each chunk
-//! moves down to the end of the previous one, over the framing between them.
+//! moves down to the end of the previous chunk's data, over the framing in between.
 
 use super::Limits;
 use super::head::TOO_LARGE;
 use super::response::HttpError;
 use memchr::memchr;
 
-/// The longest line that announces a chunk, with its extensions, in bytes.
+/// The longest line with a chunk's size and its extensions, in bytes.
 const SIZE_LINE: usize = 256;
 
 /// The element of the chunked coding that is expected next.
@@ -14,9 +14,9 @@ const SIZE_LINE: usize = 256;
 enum At {
     /// The line with a chunk's size.
     Size,
-    /// A chunk's data, with the number of bytes still to come.
+    /// A chunk's data, of which this number of bytes is still to come.
     Data(u64),
-    /// The CR LF after the data.
+    /// The CR LF after a chunk's data.
     DataEnd,
     /// The trailer fields, after the last chunk.
     Trailers,
@@ -30,8 +30,8 @@ pub(super) struct Chunked {
     at: At,
     /// Bytes of content decoded so far.
     pub(super) decoded: usize,
-    /// Bytes of chunk extensions, and later of trailers. The server ignores extensions
-    /// and trailers, and therefore limits their size.
+    /// Number of bytes of chunk extensions so far; after the last chunk, of trailers.
+    /// The server ignores extensions and trailers, and therefore limits their size.
     overhead: usize,
     /// Number of trailer fields received so far.
     fields: usize,
@@ -46,9 +46,9 @@ impl Chunked {
         matches!(self.at, At::Done)
     }
 
-    /// Decodes as much as possible of `bytes`, which begin with the content decoded so
-    /// far, followed by bytes as received. Returns the number of bytes after the
-    /// decoded content that are used up, as framing or as copied data.
+    /// Decodes as much as possible of `bytes`, which are the content decoded so far,
+    /// followed by bytes as received. Returns how many of the bytes after the content
+    /// are used up: framing, and data that was copied.
     pub(super) fn decode(
         &mut self,
         bytes: &mut [u8],
@@ -131,8 +131,9 @@ impl Chunked {
     }
 }
 
-/// Returns the line at the start of `bytes` without its CR LF, or `None` if its end has not
-/// arrived. A line of more than `longest` bytes is the error `too_long`.
+/// Returns the line at the start of `bytes` without its CR LF, or `None` if the line's
+/// end has not arrived. A line of more than `longest` bytes leads to the error
+/// `too_long`.
 fn line(
     bytes: &[u8],
     longest: usize,
@@ -154,8 +155,8 @@ fn size(line: &[u8]) -> Result<(u64, usize), HttpError> {
     const BAD: HttpError = HttpError::bad("a malformed chunk size");
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let extensions = &line[digits..];
-    // Sixteen digits fill 64 bits. More would overflow, and servers that let a size
-    // overflow have let smuggled requests pass.
+    // Sixteen hexadecimal digits fill 64 bits. More would overflow: in some servers,
+    // sizes that overflow have let smuggled requests pass.
     if digits == 0 || digits > 16 {
         return Err(BAD);
     }
@@ -170,8 +171,8 @@ fn size(line: &[u8]) -> Result<(u64, usize), HttpError> {
 /// Skips an extension at the start of `text`, `;name` or `;name=value` (RFC 9112 section
 /// 7.1.1). Returns the text after it, or `None` if `text` does not begin with an extension.
 ///
-/// The extension is ignored, but checked: the chunk's data begins at the end of the line,
-/// and a sender that breaks the grammar may see a different end.
+/// The extension is ignored, but checked: a sender that breaks the grammar may see the
+/// end of the line, where the chunk's data begins, at another place.
 fn extension(text: &[u8]) -> Option<&[u8]> {
     let rest = token(space(space(text).strip_prefix(b";")?))?;
     match space(rest).strip_prefix(b"=") {
@@ -210,8 +211,9 @@ fn space(text: &[u8]) -> &[u8] {
     &text[blank..]
 }
 
-/// Checks a trailer, which is otherwise ignored. A trailer must be a field line:
-/// anything else means that sender and server disagree about where the message ends.
+/// Checks a trailer, which is otherwise ignored. A trailer must have the form of a
+/// header field: anything else means that client and server disagree where the message
+/// ends.
 fn trailer(line: &[u8]) -> Result<(), HttpError> {
     match token(line) {
         Some([b':', value @ ..]) if value.iter().all(is_text) => Ok(()),

@@ -1,9 +1,10 @@
 //! HTTP dates (RFC 9110 section 5.6.7), in whole seconds: one format is written, three are
 //! read.
 //!
-//! The crate httpdate rejects dates before 1970 and leap seconds, and reads every two-digit
-//! year as one from 1970 to 2069. But a file may be older than 1970, and the RFC interprets
-//! a two-digit year relative to the current one.
+//! This module does not use the crate httpdate, which rejects dates before 1970 and
+//! leap seconds, and reads a two-digit year as one from 1970 to 2069. A file may be
+//! older than 1970, and the RFC interprets a two-digit year relative to the current
+//! one.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -22,12 +23,12 @@ const WEEKDAYS: [&str; 7] =
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// Returns the number of days from the beginning of the year 0000 to that of `year`.
+/// Returns the number of days before `year`, counted from the start of the year 0000.
 const fn days_before(year: i64) -> i64 {
     365 * year + (year + 3) / 4 - (year + 99) / 100 + (year + 399) / 400
 }
 
-/// Returns the number of days of a month; 0 is January.
+/// Returns the number of days in a month of `year`; `month` is 0 for January.
 fn days_of(month: usize, year: i64) -> i64 {
     match month {
         1 => days_before(year + 1) - days_before(year) - 337,
@@ -42,8 +43,8 @@ impl HttpDate {
         SystemTime::now().into()
     }
 
-    /// Parses a date in any of the three formats. Returns `None` if `text` has none of
-    /// them, or if the calendar has no such date.
+    /// Parses a date in any of the three formats of HTTP. Returns `None` if `text` has
+    /// none of these formats, or if the calendar has no such date.
     ///
     /// A two-digit year stands for the latest year in which the date is at most 50 years
     /// after `now`.
@@ -79,8 +80,8 @@ impl HttpDate {
         }
     }
 
-    /// Returns the date with these parts, or `None` if the calendar has no such date.
-    /// `time` is `HH:MM:SS`.
+    /// Returns the date with these parts, or `None` if there is no such date. `month`
+    /// is a name such as `Nov`, and `time` is `HH:MM:SS`.
     fn new(year: i64, month: &str, day: i64, time: &str) -> Option<HttpDate> {
         let month = MONTHS.iter().position(|name| *name == month)?;
         let (hour, time) = time.split_once(':')?;
@@ -88,8 +89,8 @@ impl HttpDate {
         let (hour, minute) = (number(hour, 2)?, number(minute, 2)?);
         let second = number(second, 2)?;
         let is_time = hour < 24 && minute < 60 && second < 60;
-        // A leap second is the same point in time as the second after it, as in the
-        // system's clock.
+        // A leap second (23:59:60) is the same point in time as the second after it, as
+        // in the system's clock.
         let is_leap_second = (hour, minute, second) == (23, 59, 60);
         if !(1..=days_of(month, year)).contains(&day) || !(is_time || is_leap_second) {
             return None;

@@ -1,8 +1,8 @@
-//! The head of a request: everything up to the empty line, and how the head delimits
-//! the bytes after it.
+//! The head of a request: everything up to the empty line, and how the head determines
+//! where the content ends.
 //!
-//! httparse checks the grammar of the lines. This file decides what the lines mean
-//! together (RFC 9112 sections 3, 6 and 9). Wherever two readings are possible, the
+//! The crate httparse checks the grammar of the lines. This file decides what the lines
+//! mean together (RFC 9112 sections 3, 6 and 9). Wherever two readings are possible, the
 //! answer is 400: a proxy in front of the server may have chosen the other reading, and
 //! such differences are how requests are smuggled.
 
@@ -38,8 +38,8 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Returns the request with this head, whose bytes are `head`, and with the content
-    /// `body`.
+    /// Returns the request that consists of this head, whose bytes are `head`, and of
+    /// the content `body`.
     pub(super) fn request<'b>(&self, head: &'b [u8], body: &'b [u8]) -> Request<'b> {
         Request {
             method: self.method,
@@ -57,8 +57,8 @@ impl Head {
 /// arrived.
 ///
 /// The result must not depend on how the bytes were split into reads. So each limit is
-/// checked before the bytes beyond it are examined, and an error counts only if every
-/// longer input has it, too.
+/// checked before the bytes beyond it are examined, and an error is returned only if
+/// every continuation of `bytes` would lead to the same error.
 pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, HttpError> {
     if bytes.starts_with(b"\r\n") || bytes.starts_with(b"\n") {
         return Err(HttpError::bad("an empty line where a request should begin"));
@@ -69,8 +69,8 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, HttpE
     let mut parsed = httparse::Request::new(&mut []);
     let outcome = parsed.parse_with_uninit_headers(window, fields);
 
-    // The first field begins right after the request line, so if there is a field, the
-    // end of that line needs no search.
+    // The first header field begins right after the request line. If there is a field,
+    // the end of the request line needs no search.
     let line = match (outcome, &*parsed.headers) {
         (Ok(httparse::Status::Complete(_)), [first, ..]) => {
             Some(offset(first.name, window) - 1)
@@ -134,7 +134,7 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, HttpE
     }))
 }
 
-/// Returns the offset of `part` in `window`, which contains it.
+/// Returns the offset in bytes of `part` in `window`, of which it is a slice.
 fn offset(part: &str, window: &[u8]) -> usize {
     part.as_ptr() as usize - window.as_ptr() as usize
 }
@@ -143,8 +143,8 @@ fn offset(part: &str, window: &[u8]) -> usize {
 fn explain(error: httparse::Error, request_line: &[u8]) -> HttpError {
     match error {
         httparse::Error::TooManyHeaders => HttpError::new(431, "too many fields"),
-        // The request line should have three words, the last a version. A fourth word
-        // means a space in the target.
+        // A request line has three words, the last of which is the version. A fourth
+        // word means that the target contains a space.
         httparse::Error::Version => match request_line.trim_ascii_end() {
             line if memchr_iter(b' ', line).count() != 2 => {
                 HttpError::bad("a request line has three words")
@@ -188,7 +188,7 @@ fn target(method: Method, target: &str) -> Option<(&str, Option<&str>)> {
     Some((if path.is_empty() { &target[6..7] } else { path }, query))
 }
 
-/// The combined meaning of the header fields.
+/// The combined meaning of a head's fields.
 #[derive(Default)]
 struct HeadSemantics {
     hosts: usize,
@@ -210,8 +210,8 @@ struct Codings {
 impl HeadSemantics {
     fn take(&mut self, name: &str, value: &[u8]) -> Result<(), HttpError> {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
-        // Most fields do not matter here, and the length of the name alone is enough to
-        // recognize most of these.
+        // Only five fields matter here. Comparing the lengths of names first skips
+        // nearly all other fields without comparing any text.
         match name.len() {
             4 if is("host") => {
                 self.hosts += 1;
@@ -284,14 +284,15 @@ pub(super) const TOO_LARGE: HttpError =
     HttpError::new(413, "the request's content is too large");
 
 impl<'b> Request<'b> {
-    /// Returns the request's conditions. Few requests have any, and only files evaluate
-    /// them, so this function searches for them, and the parser of heads does not.
+    /// Returns the request's conditions, such as `If-Match`. Few requests have any, and
+    /// only files evaluate them, so the head is searched for them here and not when it
+    /// is parsed.
     pub fn conditions(&self) -> Conditions<'b> {
         conditions(self.head)
     }
 
-    /// Returns the value of the field `name`, which may occur only once; if it occurs
-    /// twice, an empty value; if it is absent, `None`.
+    /// Returns the value of the field `name`, which may occur only once. An absent
+    /// field is `None`; a field that occurs twice has an empty value.
     pub fn field(&self, name: &str) -> Option<&'b [u8]> {
         field(self.head, name)
     }
@@ -312,8 +313,8 @@ fn conditions(head: &[u8]) -> Conditions<'_> {
     conditions
 }
 
-/// Returns the value of the field `wanted`, which may occur only once, in a head that
-/// [`parse`] has accepted.
+/// Returns the value of the field `wanted` in a head that [`parse`] has accepted. An
+/// absent field is `None`; a field that occurs twice has an empty value.
 fn field<'b>(head: &'b [u8], wanted: &str) -> Option<&'b [u8]> {
     let mut found = None;
     each(head, |name, value| {

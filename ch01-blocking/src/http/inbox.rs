@@ -38,11 +38,11 @@ pub enum Parsed<'b> {
 /// The bytes received on one connection that are not answered yet.
 #[derive(Debug, Default)]
 pub struct Inbox {
-    /// The whole buffer is writable; `start..end` holds received bytes.
+    /// The buffer, which is writable as a whole; `start..end` holds received bytes.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// The length in bytes of the request that was returned last.
+    /// The length in bytes of the request that `next` returned last; 0 once dropped.
     answered: usize,
     lines: Lines,
     /// The head of the message at `start`, once it is complete, and the state of its
@@ -51,22 +51,23 @@ pub struct Inbox {
     room: Room,
 }
 
-/// The size in bytes that the buffer may grow to while a message arrives, and the claim
-/// on the budget that covers this size.
+/// The size in bytes to which the buffer may grow while a message arrives, and the
+/// claim on the memory budget that covers this size.
 #[derive(Debug, Default)]
 struct Room {
     bytes: usize,
     claim: Claim,
 }
 
-/// The search for the head of the message at `start`.
+/// The state of the search for the end of the head of the message at `start`.
 #[derive(Debug, Default)]
 struct Lines {
-    /// Whether an empty line preceded the message.
+    /// Whether an empty line before the message was skipped.
     empty_line: bool,
     /// The number of bytes that have been searched for line ends.
     searched: usize,
-    /// The length in bytes of the complete lines, as long as the head is not complete.
+    /// The length in bytes of the complete lines, while the head as a whole is not
+    /// complete.
     complete: usize,
 }
 
@@ -87,8 +88,9 @@ impl Inbox {
         self.end - self.start == self.answered
     }
 
-    /// Returns whether the buffer is in its initial state. An empty line before a
-    /// request ends that state, because only one such line is skipped.
+    /// Returns whether a new inbox could replace this one: all received bytes are
+    /// answered, and no empty line was skipped. (One empty line before a request is
+    /// skipped, not two.)
     pub fn is_pristine(&self) -> bool {
         self.is_empty() && !self.lines.empty_line
     }
@@ -100,7 +102,8 @@ impl Inbox {
         Some((self.end - self.start - head.len) as u64)
     }
 
-    /// Returns the space for the next bytes; never empty after a [`Parsed::Partial`].
+    /// Returns the space to write received bytes to; never empty after a
+    /// [`Parsed::Partial`].
     pub fn space(&mut self) -> &mut [u8] {
         self.reserve(1, self.room.bytes.max(BASE));
         &mut self.buffer[self.end..]
@@ -112,20 +115,21 @@ impl Inbox {
         debug_assert!(self.end <= self.buffer.len());
     }
 
-    /// Returns the number of bytes that may be [received](Inbox::receive) now, given the
-    /// memory that is claimed; at least 1.
+    /// Returns the number of bytes that may be [received](Inbox::receive) now within
+    /// the size that the memory budget covers; at least 1.
     pub fn room(&self) -> usize {
         self.room.bytes.max(BASE).saturating_sub(self.end - self.start).max(1)
     }
 
-    /// Appends bytes, and makes room for them.
+    /// Appends received bytes, and makes room for them.
     pub fn receive(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len(), 0);
         self.buffer[self.end..self.end + bytes.len()].copy_from_slice(bytes);
         self.end += bytes.len();
     }
 
-    /// Releases unused memory if it exceeds the memory in use, for a connection that waits.
+    /// Shrinks the buffer of a waiting connection to its content, if more than half is
+    /// unused.
     pub fn shrink(&mut self) {
         let held = self.end - self.start;
         if self.buffer.capacity() > 2 * held {
@@ -192,8 +196,8 @@ impl Inbox {
     }
 
     /// Returns [`Method::Head`] if the request at `start` begins with `HEAD `,
-    /// otherwise [`Method::Other`]: the refusal of a request depends on no other
-    /// method.
+    /// otherwise [`Method::Other`]: only the refusal of a HEAD request differs, because
+    /// it has no content.
     fn method(&self) -> Method {
         match self.buffer[self.start..self.end].starts_with(b"HEAD ") {
             true => Method::Head,
@@ -201,8 +205,8 @@ impl Inbox {
         }
     }
 
-    /// Skips one empty line before a request: a habit of old clients (RFC 9112 section
-    /// 2.2).
+    /// Skips one empty line before a request, which some old clients send (RFC 9112
+    /// section 2.2).
     fn skip_empty_line(&mut self) {
         let at_start = self.begun.is_none() && !self.lines.empty_line;
         if at_start && self.buffer[self.start..self.end].starts_with(b"\r\n") {
@@ -265,8 +269,8 @@ impl Lines {
         bytes: &[u8],
         limits: &Limits,
     ) -> Result<Option<Head>, HttpError> {
-        // Nearly always the whole head arrives at once. If not, only an error in a complete
-        // line counts.
+        // Nearly always the whole head arrives at once and is valid. If not, only an
+        // error in a complete line counts.
         if self.searched == 0
             && let Ok(Some(head)) = head::parse(bytes, limits)
         {
@@ -298,9 +302,9 @@ impl Lines {
 }
 
 impl Room {
-    /// Lets the buffer grow to twice the bytes `received`, but not beyond `need`, and
-    /// claims the growth from the budget: a client that only announces much content costs
-    /// little.
+    /// Lets the buffer grow to twice the number of bytes `received`, but not beyond
+    /// `need`, and claims the growth from the memory budget. So a client that only
+    /// announces much content costs little.
     fn grow(
         &mut self,
         need: usize,
@@ -327,7 +331,7 @@ impl Content {
         }
     }
 
-    /// Returns the length of the complete content in bytes, decoded.
+    /// Returns the length in bytes of the decoded content, which must be complete.
     fn received(&self) -> usize {
         match self {
             Content::Length(length) => *length,
@@ -346,8 +350,8 @@ impl Content {
         }
     }
 
-    /// Decodes the content that has arrived, and lowers `end` by the bytes of framing
-    /// that `advance` removes. Returns whether the content is complete.
+    /// Decodes the content that has arrived in `bytes`, and lowers `end` by the number
+    /// of bytes of framing that it removes. Returns whether the content is complete.
     fn advance(
         &mut self,
         bytes: &mut [u8],

@@ -6,8 +6,9 @@ use clap::Args;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Limits on one message, and on all messages together, as command-line options. (Two options have
-/// an `id`, because a deadline has the same field name.)
+/// Limits on one message, and on all messages together, as command-line options. (Two
+/// options have an `id`, because fields of `Timeouts` have the same names, from which
+/// clap would make the same `id`.)
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Sizes (bytes)")]
 pub struct Limits {
@@ -52,15 +53,15 @@ impl Default for Limits {
 
 /// A budget of bytes that all connections share.
 ///
-/// A limit for each connection is not enough: ten thousand clients, each within
-/// its own mebibyte, are ten gibibytes.
+/// A limit for each connection is not enough: ten thousand clients, each within its own
+/// limit of a mebibyte, would take ten gibibytes.
 #[derive(Clone, Debug)]
 pub struct Budget {
     size: usize,
     left: Left,
 }
 
-/// The counter of unclaimed bytes: of one process, or shared by several.
+/// The number of unclaimed bytes: counted for one process, or shared by several.
 #[derive(Clone, Debug)]
 enum Left {
     Own(Arc<AtomicUsize>),
@@ -77,8 +78,8 @@ impl Budget {
         parse::size(text).map(Budget::new)
     }
 
-    /// Returns a budget of the same size that is counted in `left`, which several
-    /// processes share.
+    /// Returns a budget of the same size as `self` that is counted in `left`, which
+    /// several processes share.
     pub fn shared(&self, left: &'static AtomicUsize) -> Budget {
         left.store(self.size, Relaxed);
         Budget { size: self.size, left: Left::Shared(left) }
@@ -116,8 +117,8 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Grows the claim to `bytes` in all. Returns `false`, and leaves the claim as it was,
-    /// if the budget has too few bytes left.
+    /// Grows the claim to `bytes` bytes in total. Returns `false`, and leaves the claim
+    /// as it was, if the budget has too few bytes left.
     pub(super) fn grow_to(&mut self, bytes: usize, budget: &Budget) -> bool {
         let more = bytes.saturating_sub(self.bytes);
         if more == 0 {

@@ -1,13 +1,14 @@
 //! The output buffer: answers as bytes, until they are sent.
 //!
 //! Heads and small bodies are gathered here and leave in one write for a whole burst of
-//! pipelined requests. At most one large body (a file, or bytes to be generated) waits
-//! behind these and is not copied. So a client that never reads occupies a bounded
+//! pipelined requests. At most one large body (a file, or bytes to be generated)
+//! follows them and is not copied. So a client that never reads occupies a bounded
 //! amount of memory: `--max-output`, one more head with a small body, and one large
 //! body. While the buffer is full, the servers answer no further request (`serve` in
-//! chapter 1, `Connection::advance` in chapter 3), and so read nothing: what has been
-//! received is bounded by `inbox.rs`, 16 KiB, and beyond that a share of
-//! `--max-buffered`. `--write-timeout` bounds the time that a client may take to read.
+//! chapter 1, `Connection::advance` in chapter 3), and therefore read nothing. The
+//! received bytes of a connection are limited, too: to 16 KiB, and beyond that to a
+//! share of `--max-buffered` (`inbox.rs`). `--write-timeout` limits the time that a
+//! client may take to read.
 
 use super::body_stream::{BodyStream, Live};
 use super::date::HttpDate;
@@ -31,7 +32,7 @@ const LINE: &[u8; 64] =
 thread_local! {
     /// An empty buffer that no connection uses at the moment. A thread writes one
     /// answer at a time, and nearly always sends it at once. So one buffer is enough
-    /// for all of its connections, and a waiting connection holds no buffer.
+    /// for all connections of a thread, and a waiting connection holds no buffer.
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -44,7 +45,7 @@ pub struct Outbox {
     /// The number of unsent bytes from which the buffer counts as full:
     /// [`Limits::output`](super::Limits::output).
     limit: usize,
-    /// The date of all answers queued since the last flush; `None` if there are none.
+    /// The date of all answers queued since the last flush; `None` if none is queued.
     date: Option<HttpDate>,
     status_line_cache: StatusLineCache,
 }
@@ -180,7 +181,7 @@ impl Outbox {
     }
 
     // ANCHOR: flush
-    /// Sends everything, or as much as the stream accepts.
+    /// Sends all queued answers, or as many of their bytes as the stream accepts.
     ///
     /// # Errors
     ///
@@ -233,8 +234,9 @@ impl Outbox {
     }
     // ANCHOR_END: flush
 
-    /// Returns the source of the streamed body if everything before it was sent, for a
-    /// caller that waits for the source's next piece itself.
+    /// Returns the source of the streamed body, for a caller that waits for its next
+    /// piece itself. Returns `None` if no body is streamed, or bytes before it are not
+    /// sent yet.
     pub fn source(&mut self) -> Option<&mut dyn BodyStream> {
         match &mut self.tail {
             Tail::Live(live) if self.sent == self.bytes.len() => Some(&mut *live.source),
@@ -251,11 +253,12 @@ impl Outbox {
         }
     }
 
-    /// Appends the next bytes of a [`Body::Pattern`], at most `most` of them.
+    /// Appends the next bytes of a [`Body::Pattern`], at most `most` bytes.
     fn make(&mut self, most: u64) {
         if let Tail::Pattern { at, left } = &mut self.tail {
             let now = most.min(*left);
-            // Whole lines are appended, the first from where the previous piece ended.
+            // Appends whole lines, the first from where the previous bytes ended, then
+            // truncates.
             let from = (*at % 64) as usize;
             let begin = self.bytes.len();
             self.bytes.extend_from_slice(&LINE[from..]);
@@ -272,9 +275,9 @@ impl Outbox {
     }
 
     // ANCHOR: head
-    /// Writes the head piece by piece, and not with `write!`: formatting calls a
-    /// function through a pointer for every piece, and took several times as long (`lab
-    /// request`).
+    /// Appends the head of an answer piece by piece, and not with `write!`: formatting
+    /// calls a function through a pointer for every piece, and took several times as
+    /// long (measured with `lab request`).
     fn head(&mut self, response: &Response, context: ResponseContext, date: HttpDate) {
         let mut digits = itoa::Buffer::new();
         let bytes = &mut self.bytes;

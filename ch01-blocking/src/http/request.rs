@@ -62,9 +62,9 @@ pub enum Version {
 pub struct Request<'b> {
     /// The request's method.
     pub method: Method,
-    /// The target's path as sent: ASCII, not yet percent-decoded; `*` for `OPTIONS *`.
+    /// The target's path as sent: ASCII, not percent-decoded; `*` for `OPTIONS *`.
     pub path: &'b [u8],
-    /// The target's part after `?`, if there is one; ASCII.
+    /// The part of the request target after `?`, if there is one; ASCII.
     pub query: Option<&'b [u8]>,
     /// The client's version of HTTP.
     pub version: Version,
@@ -77,8 +77,8 @@ pub struct Request<'b> {
 }
 
 impl<'b> Request<'b> {
-    /// Returns the properties that the answer depends on, without the borrow from the
-    /// buffer.
+    /// Returns the properties of the request that the head of its answer depends on.
+    /// The copy does not borrow from the input buffer.
     pub fn response_context(&self) -> ResponseContext {
         ResponseContext {
             method: self.method,
@@ -114,8 +114,8 @@ pub struct Conditions<'b> {
 
 /// The values of a field that is a list of entity tags, one value per line (RFC 9110
 /// section 5.3). At most four lines are kept, so that no allocation is needed. Ignoring
-/// further lines is safe: the answer is the file instead of 304, or 412 instead of the
-/// file.
+/// further lines is safe: at worst the answer is the file instead of 304, or 412
+/// instead of the file.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EntityTags<'b>([&'b [u8]; 4]);
 

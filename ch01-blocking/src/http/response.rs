@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Response {
     /// The answer's status code, such as 200.
     pub status: u16,
-    /// The media type of the content; `charset=utf-8` is added to text.
+    /// The media type of the content, if any; `charset=utf-8` is added to text types.
     pub content_type: Option<&'static str>,
     /// The answer's header fields beyond `Content-Type` and `Content-Length`.
     pub extra: ExtraHeader,
@@ -79,7 +79,7 @@ pub enum Body {
     File {
         /// The open file.
         file: File,
-        /// The offset of the first byte to send.
+        /// The offset in the file of the first byte to send, in bytes.
         at: u64,
         /// The number of bytes to send.
         len: u64,
@@ -123,23 +123,24 @@ pub enum ExtraHeader {
     Location(String),
     /// `Allow`: the methods that the resource supports.
     Allow(&'static str),
-    /// `Retry-After`: the seconds after which a client may try again.
+    /// `Retry-After`: the number of seconds after which a client may try again.
     RetryAfter(u32),
     /// `ETag`, `Last-Modified` and `Accept-Ranges` of a file that is sent, or that is not
     /// sent because the client has it; with 206, `Content-Range` too.
     File(FileVersion),
     /// `Content-Range` of a 416 answer, which names the length of the file.
     NoSuchRange {
-        /// The length of the whole file.
+        /// The length of the whole file, in bytes.
         len: u64,
     },
 }
 
 /// The version of a file: its modification time and length. A change that keeps both
-/// values, within one tick of the file system's clock, goes unnoticed.
+/// goes unnoticed: a change to the same length within one tick of the file system's
+/// clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileVersion {
-    /// The time of the file's last change, perhaps before 1970.
+    /// The time of the file's last change, which may be before 1970.
     pub modified: SystemTime,
     /// The file's length in bytes.
     pub len: u64,
@@ -164,8 +165,8 @@ pub struct HttpError {
     pub status: u16,
     /// The reason, a line of text for the client.
     pub reason: &'static str,
-    /// The method of the refused request, [`Method::Other`] where it is not known: no
-    /// answer to HEAD has content (RFC 9110 section 9.3.2).
+    /// [`Method::Head`] if a HEAD request is refused, because the answer then has no
+    /// content (RFC 9110 section 9.3.2); otherwise [`Method::Other`].
     pub method: Method,
 }
 
@@ -192,7 +193,7 @@ impl HttpError {
     pub const CUT_OFF: HttpError = HttpError::new(400, "the request ended in the middle");
 }
 
-/// Returns the reason phrase of a status code (RFC 9110 section 15).
+/// Returns the reason phrase of a status code of the servers (RFC 9110 section 15).
 pub fn reason_phrase(status: u16) -> &'static str {
     match status {
         100 => "Continue",
