@@ -1,4 +1,4 @@
-//! fork(2) returns twice, and a child that has exited stays until its parent reaps it.
+//! fork(2) returns twice, and an exited child stays a zombie until its parent reaps it.
 #![allow(unsafe_code)]
 
 use nix::sys::wait::waitpid;
@@ -9,7 +9,7 @@ use std::process::{self, Command};
 // ANCHOR: fork
 fn main() -> io::Result<()> {
     let mut number = 1;
-    // SAFETY: this process has one thread, the one that fork(2) copies.
+    // SAFETY: this process has one thread, so the child may call any function.
     match unsafe { fork() }? {
         ForkResult::Child => {
             number += 1;
@@ -28,8 +28,8 @@ fn main() -> io::Result<()> {
 }
 // ANCHOR_END: fork
 
-/// Returns the first letter of the state that ps(1) reports, or an empty string if
-/// there is no such process.
+/// Returns the first letter of the state that ps(1) reports for `process` (`Z` for a
+/// zombie), or an empty string if there is no such process.
 fn state(process: Pid) -> io::Result<String> {
     let process = process.to_string();
     let output = Command::new("ps").args(["-o", "stat=", "-p", &process]).output()?;

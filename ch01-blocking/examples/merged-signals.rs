@@ -18,13 +18,13 @@ extern "C" fn count(_: libc::c_int) {
 fn main() -> io::Result<()> {
     let action =
         SigAction::new(SigHandler::Handler(count), SaFlags::empty(), SigSet::empty());
-    // SAFETY: the handler changes an atomic, which is async-signal-safe.
+    // SAFETY: the handler only increments an atomic, and that is async-signal-safe.
     unsafe { sigaction(Signal::SIGCHLD, &action) }?;
 
     let sigchld = SigSet::from_iter([Signal::SIGCHLD]);
     sigchld.thread_block()?; // from now on SIGCHLD stays pending
     for status in 1..=3 {
-        // SAFETY: this process has one thread, the one that fork(2) copies.
+        // SAFETY: this process has one thread, so the child may call any function.
         match unsafe { fork() }? {
             ForkResult::Child => process::exit(status),
             ForkResult::Parent { child } => wait_until_exited(child),
@@ -41,12 +41,12 @@ fn main() -> io::Result<()> {
 }
 // ANCHOR_END: merged
 
-/// Blocks until the child has exited, and does not reap it.
+/// Blocks until `child` has exited, without reaping it.
 fn wait_until_exited(child: Pid) {
-    // SAFETY: a `siginfo_t` is made of numbers and pointers, for which zero is valid.
+    // SAFETY: a `siginfo_t` consists of numbers and pointers, for which zero is valid.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let flags = libc::WEXITED | libc::WNOWAIT;
-    // SAFETY: waitid writes one `siginfo_t` through the pointer.
+    // SAFETY: waitid(2) writes at most one `siginfo_t` through the pointer to `info`.
     unsafe {
         libc::waitid(libc::P_PID, child.as_raw() as libc::id_t, &raw mut info, flags)
     };

@@ -12,13 +12,13 @@ use std::os::fd::{AsFd, IntoRawFd};
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 
 // ANCHOR: handler
-/// The descriptor that the handler writes to.
+/// The write end of the pipe, into which the signal handler writes.
 static PIPE: AtomicI32 = AtomicI32::new(-1);
 
 extern "C" fn write_byte(_: libc::c_int) {
     let errno = Errno::last_raw(); // errno belongs to the interrupted code
-    // SAFETY: write is async-signal-safe, the buffer is one static byte, and the
-    // descriptor is never closed.
+    // SAFETY: write(2) is async-signal-safe, the buffer is one static byte, and the
+    // descriptor in `PIPE` is never closed.
     unsafe { libc::write(PIPE.load(SeqCst), b"!".as_ptr().cast(), 1) };
     Errno::set_raw(errno);
 }
@@ -33,7 +33,7 @@ fn main() -> io::Result<()> {
         SaFlags::SA_RESTART,
         SigSet::empty(),
     );
-    // SAFETY: `write_byte` does only what is async-signal-safe.
+    // SAFETY: `write_byte` calls only functions that are async-signal-safe.
     unsafe { sigaction(Signal::SIGALRM, &action) }?;
     alarm::set(1); // in one second the kernel sends SIGALRM
 

@@ -21,14 +21,14 @@ pub fn handle_connection(
     timeouts: &Timeouts,
 ) {
     // A panic of a route is caught in `Site::respond`. Any other panic is a bug of this
-    // server, and costs this one connection.
+    // server; it is caught here, so that it costs only this one connection.
     match unwind::catch(|| serve_or_reject(guard, admission, site, timeouts)) {
         Ok(Ok(())) => trace!("close", "done"),
         Ok(Err(error)) if error.kind() == ErrorKind::TimedOut => {
             site.stats.timeouts.add();
             trace!("close", "write timeout");
         }
-        // The client or the network caused this error, so the server is not at fault.
+        // The client or the network caused this error, so the server only traces it.
         Ok(Err(error)) => trace!("close", "{error}"),
         Err(_) => {
             site.stats.panics.add();
@@ -62,11 +62,11 @@ fn serve_or_reject(
         }
         After::Linger => {
             stream.shutdown_write()?;
-            // Closing with unread bytes would send a reset, which could destroy the
-            // answer. So the bytes that have already arrived are read. Bytes still in
-            // flight may cause a reset; waiting for them would occupy a worker.
+            // Closing a socket with unread bytes would send a reset, which could
+            // destroy the answer. So the bytes that have already arrived are read.
+            // Later bytes may cause a reset; waiting for them would occupy a worker.
             trace!("read", "the bytes that have arrived, without waiting");
-            // The result does not matter: the connection is closed next.
+            // An error of this read changes nothing: the connection is closed next.
             let _ = sys::read_now(&guard.entry.socket, inbox.space());
             Ok(())
         }

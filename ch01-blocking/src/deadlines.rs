@@ -37,7 +37,7 @@ pub enum Wait {
     },
     /// Waits until the client takes more of an answer.
     Write,
-    /// Waits until the client closes, after the last answer.
+    /// Waits until the client closes the connection, after the last answer.
     Linger,
 }
 // ANCHOR_END: wait
@@ -55,8 +55,8 @@ pub struct Timeouts {
     /// Longest wait for a request's content, from the end of its head
     #[arg(long = "body-timeout", value_name = "S", value_parser = parse::seconds, default_value = "60")]
     pub body: Duration,
-    /// Minimum rate of content in bytes per second, beyond an allowance of --head-timeout;
-    /// 0: no minimum
+    /// Minimum rate of content in bytes per second, not counting the first --head-timeout
+    /// seconds; 0: no minimum
     #[arg(long = "body-rate", value_name = "BYTES", default_value_t = 1024)]
     pub body_rate: u64,
     /// Longest wait for the client to take 16 KiB of an answer, or the rest of it
@@ -97,17 +97,16 @@ impl Timeouts {
     // ANCHOR_END: due
 }
 
-/// Returns the instant `time` after `from`. A time of more than a hundred years counts as a
-/// hundred: the sum of an [`Instant`] and a [`Duration`] panics where the clock ends.
+/// Returns the instant `time` after `from`. A `time` of more than a hundred years
+/// counts as a hundred years, because [`Instant`] panics when a sum exceeds its range.
 pub fn later(from: Instant, time: Duration) -> Instant {
     const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
     from + time.min(LONGEST)
 }
 
 /// Number of checks, within one write deadline, whether the client takes the bytes sent
-/// to it. A client that stops between two checks is closed one write deadline after the
-/// second check: at most a sixteenth of that deadline late. (At first the client's
-/// kernel takes bytes until its buffer is full, so the first check finds progress.)
+/// to it. A client that stops taking bytes between two checks is cut off one write
+/// deadline after the second of them, so at most a sixteenth of that deadline late.
 const CHECKS: u32 = 16;
 
 impl Timeouts {
@@ -126,33 +125,36 @@ impl Timeouts {
 /// client. So while a write blocks, the server checks from time to time how much the
 /// client has acknowledged
 /// ([`Transport::unacked_bytes`](crate::stream::Transport::unacked_bytes)).
-/// Acknowledgments may arrive in lumps: the client's kernel, too, reports room in its
-/// buffer only when much of the buffer is free.
+/// Progress is judged over a whole write deadline, because acknowledgments arrive in
+/// lumps: a client's kernel whose buffer was full reports room only when much of it is
+/// free.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// The number of unacknowledged bytes that progress is measured from, and the checks
-    /// made since that number was set. `None` while no write blocks.
+    /// The number of unacknowledged bytes that progress is measured from, and the
+    /// number of checks made since that number was set. `None` while no write blocks.
     mark: Option<(usize, u32)>,
-    /// Bytes written since the last check.
+    /// Number of bytes written since the last check.
     wrote: usize,
 }
 
 impl Progress {
-    /// Starts measuring because a write blocks, unless the measurement runs already.
-    /// `unacked_bytes` returns the number of bytes that the client has not acknowledged.
+    /// Starts the measurement, unless it is already running, for a write that may
+    /// block. `unacked_bytes` returns the number of bytes that the client has not
+    /// acknowledged.
     pub fn begin(&mut self, unacked_bytes: impl FnOnce() -> usize) {
         if self.mark.is_none() {
             *self = Progress { mark: Some((unacked_bytes(), 0)), wrote: 0 };
         }
     }
 
-    /// Records that `bytes` bytes were written.
+    /// Adds `bytes` to the number of bytes written since the last check.
     pub fn wrote(&mut self, bytes: usize) {
         self.wrote += bytes;
     }
 
-    /// Returns `false` if the client, which has not acknowledged `unacked_bytes` bytes, has
-    /// taken fewer than [`WRITE_STEP`] bytes during a whole write deadline.
+    /// Checks the progress of a client that has not acknowledged `unacked_bytes` bytes.
+    /// Returns `false` if the client has taken fewer than [`WRITE_STEP`] bytes during a
+    /// whole write deadline.
     pub fn is_enough(&mut self, unacked_bytes: usize) -> bool {
         let wrote = std::mem::take(&mut self.wrote);
         match &mut self.mark {
@@ -170,14 +172,15 @@ impl Progress {
 }
 
 /// Converts a time to whole milliseconds, the unit of poll(2) and most other waiting
-/// mechanisms. Rounds up: otherwise the last millisecond would be spent polling again
-/// and again.
+/// mechanisms. Rounds up: a last fraction of a millisecond that became a timeout of 0
+/// would be spent polling again and again.
 pub fn milliseconds(time: Duration) -> u64 {
     let rest = time.subsec_nanos().div_ceil(1_000_000);
     time.as_secs().saturating_mul(1000).saturating_add(rest.into())
 }
 
-/// A wait and its limit, formatted for the trace; a limit of zero is left out.
+/// A wait and its longest duration, formatted for the trace. A duration of zero is
+/// omitted.
 #[derive(Debug)]
 pub struct Describe(pub Wait, pub Duration);
 
@@ -207,7 +210,8 @@ mod tests {
 
     const FULL: usize = 1_000_000;
 
-    /// Returns whether a connection is cut off, given the unacknowledged bytes at each check.
+    /// Returns whether a client is cut off, given the number of unacknowledged bytes at
+    /// each check.
     fn is_cut(checks: &[usize]) -> bool {
         let mut progress = Progress::default();
         progress.begin(|| FULL);

@@ -1,8 +1,8 @@
-//! `fork`: one process per client, as in the first Unix servers. No other server of the
-//! book isolates its clients as well.
+//! `fork`: one process per client, as in the first Unix servers. This server isolates
+//! its clients from one another better than any other server of the book.
 //!
-//! The parent accepts, forks, and reaps its children. The parent answers a client only
-//! to reject the connection.
+//! The parent accepts connections, forks a child for each, and reaps the children. The
+//! parent answers a client only to reject its connection.
 
 use crate::app::site::Site;
 use crate::connection::handle_connection;
@@ -18,7 +18,7 @@ use std::io;
 use std::os::fd::AsFd;
 
 // ANCHOR: run
-/// Serves clients until `stop` is requested.
+/// Serves clients until a stop is requested through `stop`.
 ///
 /// # Errors
 ///
@@ -43,7 +43,7 @@ pub fn run(
                     on_child_exit(number, site);
                 });
                 if children.count() == 0 {
-                    // A killed child did not return its claimed bytes to the budget.
+                    // A killed child has not returned its bytes to the memory budget.
                     site.limits.buffered.refill();
                 }
                 continue;
@@ -59,7 +59,7 @@ pub fn run(
         }
         trace!("fork", "a new process");
         match sys::fork() {
-            // The parent's copy of the socket is closed at the end of this iteration.
+            // The parent's copy of the client's socket is closed after this iteration.
             Ok(Some(child)) => {
                 rejected += usize::from(admission == Admission::Rejected);
                 children.add(child, (client.number, admission));
@@ -100,14 +100,15 @@ fn run_child(
 }
 // ANCHOR_END: child
 
-/// Counts the connection of a child that has exited as closed.
+/// Counts connection `number` as closed, because the child that served it has exited.
 fn on_child_exit(number: u64, site: &Site) {
     site.stats.connection_closed();
     trace::set_connection(number);
     trace!("reap", "its process has ended");
 }
 
-/// Answers 503 from the parent, without waiting for anything.
+/// Answers a client with 503 and closes, in the parent and without waiting for the
+/// client.
 fn reject_at_once(client: Client, site: &Site, timeouts: &Timeouts) {
     let connections = Connections::new(site);
     handle_connection(

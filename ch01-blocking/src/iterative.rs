@@ -16,7 +16,7 @@ use std::os::fd::AsFd;
 use std::thread;
 
 // ANCHOR: run
-/// Serves clients until `stop` is requested.
+/// Serves clients until a stop is requested through `stop`.
 ///
 /// # Errors
 ///
@@ -30,15 +30,15 @@ pub fn run(
 ) -> io::Result<()> {
     let (connections, timeouts) = (Connections::new(site), options.timeouts());
     thread::scope(|scope| {
-        // This thread will be blocked in a read when the stop is requested, so another
-        // thread has to shut the connection down. That other thread never serves.
+        // This thread may be blocked in a read when the stop is requested. So another
+        // thread, which serves no client, then shuts the connection down.
         thread::Builder::new().spawn_scoped(scope, || {
             stop.wait();
             connections.drain(timeouts.drain);
         })?;
         let ready = listener.ready().inspect_err(|_| stop.request());
         while let Accept::Client(client) = listener.accept(stop.as_fd(), None) {
-            // Other open connections can only belong to other processes: see chapter 2.
+            // The other open connections are those of sibling processes: see chapter 2.
             let others = site.stats.connection_opened();
             let admission =
                 Admission::decide(others, usize::MAX, options.max_connections);
@@ -46,8 +46,8 @@ pub fn run(
             handle_connection(&guard, admission, site, &timeouts);
             site.stats.connection_closed();
         }
-        // The set of connections is closed only after its last connection has ended: a
-        // client that arrived together with the stop signal is still served.
+        // The set of connections is closed only after its last connection has ended,
+        // because a client that arrived together with the stop signal is still served.
         connections.close();
         trace::set_connection(0);
         drop(listener);

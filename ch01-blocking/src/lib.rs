@@ -18,7 +18,7 @@
 //! ```
 //!
 //! The three servers differ in one file each: [`iterative`], [`fork`], [`thread`].
-//! Everything that waits is in [`serve()`] and its [`stream`], with the [`deadlines`].
+//! Each of the three servers is one file: [`iterative`], [`fork`], [`thread`].
 //! Everything that decides is in [`http`] and [`app`] and never waits; later chapters drive
 //! the same decisions in other ways. [`server`] holds the parts around a connection.
 //!

@@ -1,9 +1,10 @@
 //! The core of a blocking server: one connection, one request after another.
 //!
-//! [`serve`] contains nothing but waits. [`Inbox::next`] decides what the bytes mean,
-//! [`Site::respond`] what to answer, [`Outbox::push`] how the answer is written; none
-//! of them ever waits. Chapter 3's state machine and chapter 6's `async fn` drive the
-//! same three functions, so the three drivers can be compared line by line.
+//! [`serve`] decides nothing, and waits only in its calls of the stream.
+//! [`Inbox::next`] decides what received bytes mean, [`Site::respond`] what to answer,
+//! [`Outbox::push`] how the answer is written; these three never wait. Chapter 3's
+//! state machine and chapter 6's `async fn` drive the same three functions, so the
+//! drivers can be compared line by line.
 
 use crate::app::site::Site;
 use crate::deadlines::Wait;
@@ -107,8 +108,7 @@ fn too_late(
 ) -> io::Result<After> {
     site.stats.timeouts.add();
     let Some(why) = inbox.too_late() else { return Ok(After::Close) };
-    // A client that does not take the 408 either must not be counted as a second
-    // timeout.
+    // A client that does not take the 408 in time is not counted as a second timeout.
     refuse(why, stream, site, outbox).or(Ok(After::Close))
 }
 
@@ -140,9 +140,9 @@ pub fn push_error(why: HttpError, site: &Site, outbox: &mut Outbox) {
 pub const LINGER_BYTES: usize = 8 << 20;
 
 // ANCHOR: linger
-/// Closes in stages (RFC 9112 section 9.6): shuts down the sending side, reads on for
-/// at most `--linger-timeout` and [`LINGER_BYTES`], and returns so that the socket can
-/// be closed.
+/// Closes in stages (RFC 9112 section 9.6): shuts down the sending side, then reads and
+/// drops input until the client closes, `--linger-timeout` has passed or
+/// [`LINGER_BYTES`] are read. The caller closes the socket next.
 ///
 /// If a socket is closed while the client still sends, the kernel sends a reset, and a
 /// reset may destroy the answer that the client has not read yet.

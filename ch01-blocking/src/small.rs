@@ -1,8 +1,8 @@
 // ANCHOR: head
-//! The small HTTP that all small servers use: one request out of a buffer, one answer
-//! into another, and the conversation between them.
+//! The HTTP of all small servers: parses one request from a buffer, writes its answer
+//! into another buffer, and serves a connection with the two.
 //!
-//! Small is not unsafe: a message that this parser does not understand is refused, and
+//! The parser is small but safe: a message that it does not understand is refused, and
 //! the connection is closed. Left out are chunked content, `100 Continue`, keep-alive
 //! for HTTP/1.0, the absolute form of a target, percent-encoding, dates, files, and
 //! closing in stages. The parser's limits are constants.
@@ -12,16 +12,16 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
-/// The largest head, in bytes.
+/// The largest head of a request, in bytes.
 pub const MAX_HEAD: usize = 16 * 1024;
 
 /// The largest content of a request, in bytes.
 pub const MAX_CONTENT: usize = 1024 * 1024;
 
-/// The largest number for `/bytes/N`: an answer is held in memory as a whole.
+/// The largest `N` of the route `/bytes/N`: the answer is held in memory as a whole.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// The most answers that are collected before they are sent, in bytes.
+/// Collected answers are sent as soon as they have this many bytes.
 pub const MAX_OUTPUT: usize = 64 * 1024;
 
 // ANCHOR_END: head
@@ -40,7 +40,7 @@ pub struct Request<'b> {
 }
 
 impl Request<'_> {
-    /// Returns whether the answer has no content (RFC 9110 section 9.3.2).
+    /// Returns whether the method is HEAD: no content is sent (RFC 9110 section 9.3.2).
     pub fn is_head(&self) -> bool {
         self.method == "HEAD"
     }
@@ -53,8 +53,8 @@ pub enum Parsed<'b> {
     Complete(Request<'b>, usize),
     /// Only the beginning of a request.
     Partial,
-    /// No request that this parser understands: the status and the reason of the
-    /// refusal.
+    /// The bytes are not a request that this parser understands: the status and the
+    /// reason of the refusal.
     Refused(u16, &'static str),
 }
 
@@ -72,7 +72,7 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
         Err(httparse::Error::TooManyHeaders) => return Refused(431, "too many fields"),
         Err(_) => return Refused(400, "a malformed head"),
     };
-    // httparse accepts LF alone as the end of a line. Other parsers do not.
+    // A line that ends with LF alone is ambiguous: httparse accepts it, others do not.
     let bare = |at: usize| bytes[at] == b'\n' && (at == 0 || bytes[at - 1] != b'\r');
     if (0..length).any(bare) {
         return Refused(400, "a line that ends with LF alone");
@@ -112,21 +112,21 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     Parsed::Complete(Request { method, path, content, keep_alive }, end)
 }
 
-/// Returns whether a host or a port may contain this byte. Percent-encoding is left
+/// Returns whether the field `Host` may contain this byte. Percent-encoding is left
 /// out.
 fn is_host(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~:[]".contains(byte)
 }
 
-/// Parses a decimal number. Returns `None` if `digits` contains anything but digits, or
-/// is too large.
+/// Parses a decimal number. Returns `None` if `digits` is empty, contains anything but
+/// digits, or does not fit in a `usize`.
 fn decimal(digits: &[u8]) -> Option<usize> {
     // `str::parse` alone would accept `+5`.
     let text = str::from_utf8(digits).ok()?;
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// Returns a target without its query.
+/// Returns the path of a request target: the text before the first `?`.
 fn path_of(target: &str) -> &str {
     target.split_once('?').map_or(target, |(path, _)| path)
 }
@@ -137,7 +137,7 @@ fn path_of(target: &str) -> &str {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Response {
     status: u16,
-    /// Further header fields of the answer, as complete lines.
+    /// Header fields beyond `Content-Length` and `Connection`, as complete lines.
     fields: &'static str,
     content: Vec<u8>,
     /// The time to wait before the answer is sent.
@@ -153,16 +153,16 @@ impl Response {
         Response { status: 200, fields, content: content.into(), delay: Duration::ZERO }
     }
 
-    /// Returns an answer with the status `status` and a text that says what is wrong.
+    /// Returns an error answer with the status `status` and a text that says `why`.
     pub fn error(status: u16, why: &str) -> Response {
         Response { status, ..Response::ok(TEXT, format!("{status} {why}\n")) }
     }
 
-    /// Appends the answer's bytes to `out`. The answer to HEAD has no content.
+    /// Appends the answer's bytes to `out`, without content if the request was HEAD.
     pub fn write(&self, out: &mut Vec<u8>, is_head: bool, keep_alive: bool) {
         let Response { status, fields, content, .. } = self;
         let (length, end) = (content.len(), if keep_alive { "" } else { CLOSE });
-        // The phrase behind the status may be empty (RFC 9112 section 4).
+        // The reason phrase after the status may be empty (RFC 9112 section 4).
         let line = format!("HTTP/1.1 {status} \r\n");
         let head = format!("{line}{fields}{end}Content-Length: {length}\r\n\r\n");
         out.extend_from_slice(head.as_bytes());
@@ -175,7 +175,7 @@ impl Response {
 // ANCHOR_END: response
 // ANCHOR: respond
 /// Returns the answer to a request. Never waits: the caller waits for the answer's
-/// `delay`.
+/// `delay` before it sends the answer.
 pub fn respond(request: &Request<'_>) -> Response {
     let is_get = matches!(request.method, "GET" | "HEAD");
     // `/sleep/20` is the route `/sleep/` and the number 20.
@@ -211,8 +211,8 @@ const LINE: &[u8; 64] =
 // ANCHOR_END: respond
 // ANCHOR: serve
 /// Serves one connection to its end: reads, answers every complete request, and sends
-/// the answers to a burst of requests with one write. `sleep` waits before an answer
-/// that is held back.
+/// the answers to a burst of requests with one write. Calls `sleep` with the delay of
+/// an answer that has one.
 ///
 /// # Errors
 ///
@@ -262,8 +262,8 @@ pub fn serve(
     }
 }
 
-/// Sends the collected answers, and empties `outbox`. Makes no system call if there are
-/// none.
+/// Sends the collected answers, and empties `outbox`. Makes no system call if `outbox`
+/// is empty.
 fn send(stream: &mut impl Write, outbox: &mut Vec<u8>) -> io::Result<()> {
     stream.write_all(outbox)?;
     outbox.clear();
@@ -284,14 +284,14 @@ fn refuse(
 
 // ANCHOR_END: serve
 // ANCHOR: listen
-/// Returns the value of a command-line option, such as `--listen ADDR`. Options that
-/// a small server does not know are ignored, so that it can be started like a
-/// finished one.
+/// Returns the value of the command-line option `name`, such as `--listen`, or `None`
+/// if it is not given. Unknown options are ignored, so that a small server can be
+/// started with the options of a finished one.
 pub fn option(name: &str) -> Option<String> {
     env::args().skip_while(|word| word != name).nth(1)
 }
 
-/// Listens at the address that `--listen` gives, and prints it.
+/// Listens on the address of the option `--listen`, and prints the address.
 ///
 /// # Errors
 ///

@@ -23,15 +23,15 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 // ANCHOR: stream
-/// Moves the bytes of one connection. A call that cannot make progress blocks or fails
-/// with [`ErrorKind::WouldBlock`], depending on the socket's mode.
+/// Moves the bytes of one connection. Depending on the socket's mode, a call that
+/// cannot make progress blocks, or fails with [`ErrorKind::WouldBlock`].
 pub trait Transport: Write {
     /// Receives bytes into `inbox`. Returns their number; 0 means end of file.
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize>;
 
     /// Sends at most `len` bytes of a file from offset `at`, without a copy through
     /// user space where the system supports that. Returns the number of bytes sent; 0
-    /// means that the file ends before `at`.
+    /// means that the file has no byte at `at`.
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize>;
 
     /// Shuts down the sending side: the client reads an end of file after the bytes
@@ -44,8 +44,8 @@ pub trait Transport: Write {
 
     /// Waits for the next piece of a streamed body, and appends it to `_content`; an
     /// empty piece means the end. Only chapter 6 can wait for the client and the source
-    /// at once. The servers of other chapters close the connection after the answer's
-    /// head.
+    /// at once. By default `more` fails, and the connection is closed after the
+    /// answer's head.
     fn more(
         &mut self,
         _source: &mut dyn BodyStream,
@@ -58,11 +58,12 @@ pub trait Transport: Write {
 /// A connection whose operations may all wait. An operation that has waited too long
 /// fails with [`ErrorKind::TimedOut`].
 pub trait Stream: Transport {
-    /// Sets the kind of wait of the next [`fill`](Transport::fill). The clock starts
-    /// when the kind changes, and keeps running while the kind stays the same.
+    /// Sets what the next [`fill`](Transport::fill) waits for. The time until its
+    /// deadline starts when the kind of wait changes, and runs on while the kind stays
+    /// the same.
     fn deadline(&mut self, wait: Wait);
 
-    /// Waits for `time`, before a delayed answer is sent (`/sleep`).
+    /// Waits for `time`, the delay before an answer is sent (`/sleep`).
     fn sleep(&mut self, time: Duration) -> io::Result<()>;
 }
 
@@ -80,7 +81,7 @@ pub struct Blocking<'a> {
     timeouts: &'a Timeouts,
     wait: Wait,
     began: Instant,
-    /// The socket's current SO_RCVTIMEO.
+    /// The current value of the socket's option SO_RCVTIMEO.
     receive_within: Duration,
     /// The measure of whether the client takes the bytes sent to it.
     progress: Progress,
@@ -137,17 +138,19 @@ impl<'a> Blocking<'a> {
         ErrorKind::TimedOut.into()
     }
 
-    /// Writes at most `most` bytes with `write`, and returns their number. Blocks until the
-    /// kernel has accepted at least one byte, or until the write deadline.
+    /// Calls `write`, which writes at most `most` bytes, and returns the number of
+    /// bytes written. Blocks until the kernel has accepted at least one byte, or until
+    /// the write deadline. Returns 0 if `write` sends a file that has ended.
     fn write_with(
         &mut self,
         most: usize,
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
-            // A long write may block, and costs so much that asking the kernel how many
-            // bytes are unacknowledged does not matter. For a short write that blocks,
-            // the first periodic check starts the write deadline, one check late.
+            // A write of more than `WRITE_STEP` bytes may block, and takes so long that
+            // one more system call for the unacknowledged bytes does not matter. If a
+            // shorter write blocks, the first check starts the measurement, one
+            // interval late.
             if most > WRITE_STEP {
                 let socket = self.guard.entry.socket.as_fd();
                 self.progress.begin(|| sys::unacked_bytes(socket));
@@ -164,11 +167,12 @@ impl<'a> Blocking<'a> {
         }
     }
 
-    /// Returns the number of bytes written, or `TimedOut` if the client has taken too little
-    /// for a whole write deadline.
+    /// Evaluates `wrote`, the result of a write of `of` bytes that began at `began`.
+    /// Returns the number of bytes written, or `TimedOut` if the client has taken too
+    /// little for a whole write deadline.
     ///
-    /// A blocking write of fewer than `of` bytes was ended by SO_SNDTIMEO, which is set to
-    /// the time between two checks. Only then is [`Progress`] consulted.
+    /// A blocking write of fewer than `of` bytes was ended by SO_SNDTIMEO, which is set
+    /// to the interval between two checks. Only then is [`Progress`] consulted.
     fn written(
         &mut self,
         wrote: io::Result<usize>,
@@ -200,13 +204,13 @@ impl Transport for Blocking<'_> {
     // ANCHOR: fill
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         loop {
-            // The timeout is set before `idle`: once `idle` is set, the handler of the
-            // stop signal may change the timeout.
+            // The read timeout is set before `idle`: once `idle` is set, the handler of
+            // the stop signal may change the timeout.
             let within = self.arm_read_timeout()?;
             let (entry, idle) = (&self.guard.entry, self.wait == Wait::Idle);
-            // First set `idle`, then check whether the server stops;
-            // `Connections::drain` first sets the stop, then reads `idle`. So at least
-            // one of the two threads sees what the other has set.
+            // This thread first sets `idle`, then checks whether the server drains;
+            // `Connections::drain` first sets `draining`, then reads `idle`. So at
+            // least one of the two threads sees the flag that the other has set.
             entry.idle.store(idle, SeqCst);
             if idle && self.guard.connections.is_draining() {
                 entry.idle.store(false, SeqCst);
@@ -251,7 +255,7 @@ impl Transport for Blocking<'_> {
                     if !(idle && self.guard.connections.is_draining()) {
                         return Err(self.too_late());
                     }
-                    // The stop has ended the read, not the deadline.
+                    // The stop, not the deadline, has ended the read: read again.
                 }
                 Err(error) => return Err(error),
             }
@@ -260,8 +264,8 @@ impl Transport for Blocking<'_> {
     // ANCHOR_END: fill
 
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
-        // The kernel sends a file in pieces of 64 KiB, and SO_SNDTIMEO applies to each
-        // piece.
+        // One call sends at most 64 KiB: the kernel works in pieces of that size, and
+        // SO_SNDTIMEO applies to each piece.
         let len = len.min(64 * 1024) as usize;
         self.write_with(len, |socket| send_file(socket, file, at, len))
     }
@@ -305,13 +309,13 @@ impl Write for Blocking<'_> {
     }
 }
 
-/// Sends at most `len` bytes of a file from offset `at`, with sendfile(2): the kernel moves
-/// the pages to the socket itself. Returns the number of bytes sent.
+/// Sends at most `len` bytes of a file from offset `at` with sendfile(2): the kernel
+/// itself moves the pages to the socket. Returns the number of bytes sent.
 ///
 /// # Errors
 ///
-/// Those of sendfile(2). Where sendfile(2) does not support the file or is not allowed,
-/// the bytes are copied through a buffer.
+/// Those of sendfile(2), unless it does not support the file or is not allowed: then
+/// the bytes are copied through a buffer instead.
 #[cfg(target_os = "linux")]
 pub fn send_file(
     socket: &impl AsFd,
@@ -320,12 +324,12 @@ pub fn send_file(
     len: usize,
 ) -> io::Result<usize> {
     let mut from = at.try_into().map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
-    // More than 1 MiB at once would delay the other connections where one thread serves
-    // them all.
+    // One call sends at most 1 MiB: more would delay the other connections of an event
+    // loop, which all share one thread.
     match nix::sys::sendfile::sendfile64(socket, file, Some(&mut from), len.min(1 << 20))
     {
-        // sendfile(2) is not supported for this file system, or not allowed in this
-        // sandbox.
+        // The file system does not support sendfile(2), or a sandbox does not allow the
+        // call.
         Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EPERM) => {
             copy_file(socket, file, at, len)
         }
@@ -333,8 +337,8 @@ pub fn send_file(
     }
 }
 
-/// Sends at most `len` bytes of a file from offset `at`, by copying them through a
-/// buffer: only Linux's sendfile(2) is used.
+/// Sends at most `len` bytes of a file from offset `at`, and returns the number of
+/// bytes sent. The bytes are copied through a buffer: only Linux's sendfile(2) is used.
 #[cfg(not(target_os = "linux"))]
 pub fn send_file(
     socket: &impl AsFd,

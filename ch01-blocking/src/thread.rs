@@ -17,7 +17,7 @@ use std::thread;
 pub const STACK: usize = 256 * 1024;
 
 // ANCHOR: run
-/// Serves clients until `stop` is requested.
+/// Serves clients until a stop is requested through `stop`.
 ///
 /// # Errors
 ///

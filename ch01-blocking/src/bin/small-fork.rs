@@ -1,9 +1,9 @@
 // ANCHOR: head
 //! A process for each client, a deadline for each request, and an orderly stop.
 //!
-//! This server leaves out a limit on the number of processes, a deadline for the stop,
-//! and the difference between an idle connection and one in the middle of a request: at
-//! the stop, half a request is cut off.
+//! This server limits neither the number of processes nor the duration of the stop. At
+//! the stop it does not distinguish an idle connection from one in the middle of a
+//! request: half a request is cut off.
 #![allow(unsafe_code)] // fork, and a signal handler
 
 use ch01_blocking::small::{self, deadline::DeadlineStream, signals};
@@ -22,11 +22,11 @@ use std::thread;
 
 // ANCHOR_END: head
 // ANCHOR: child
-/// The socket of the client that a child serves.
+/// The descriptor of the client's socket in a child process; -1 in the parent.
 static CLIENT: AtomicI32 = AtomicI32::new(-1);
 
-/// Ends the connection after the requests that have arrived: each further read
-/// returns 0, as if the client had finished.
+/// Handles SIGTERM: ends the connection after the requests that have arrived. Each
+/// further read returns 0, as if the client had finished.
 extern "C" fn hang_up(_: c_int) {
     let errno = Errno::last_raw(); // belongs to the code that was interrupted
     // SAFETY: shutdown(2) is async-signal-safe, and the descriptor is never closed.
@@ -34,12 +34,12 @@ extern "C" fn hang_up(_: c_int) {
     Errno::set_raw(errno);
 }
 
-/// Serves one client in a child process, and exits.
+/// Serves one client in a child process. Installs a handler, then unblocks `sigterm`.
 fn run_child(client: &TcpStream, sigterm: SigSet) -> io::Result<()> {
     CLIENT.store(client.as_raw_fd(), SeqCst);
     let handler = SigHandler::Handler(hang_up);
     let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: `hang_up` does only what a signal handler may do.
+    // SAFETY: `hang_up` calls only functions that are async-signal-safe.
     unsafe { sigaction(Signal::SIGTERM, &action) }?;
     sigterm.thread_unblock()?;
     small::serve(&mut DeadlineStream::new(client)?, thread::sleep)
@@ -56,15 +56,15 @@ fn main() -> io::Result<()> {
     loop {
         match signals::accept(&listener, &[&stop, &exits])? {
             Some(client) => {
-                // SIGTERM is blocked: the child must not miss a signal between `fork`
-                // and its own handler.
+                // SIGTERM stays blocked until the child has its own handler, so that it
+                // misses no signal.
                 sigterm.thread_block()?;
-                // SAFETY: this process has one thread, and the child has a copy of it.
+                // SAFETY: this process has one thread; the child may call any function.
                 match unsafe { fork() } {
                     Ok(ForkResult::Child) => {
                         drop(listener);
-                        // An error is caused by the client or the network, and ends
-                        // this connection only.
+                        // An error comes from the client or the network, and ends only
+                        // this client's connection.
                         let _ = run_child(&client, sigterm);
                         exit(0);
                     }
@@ -85,7 +85,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Reaps every child that has ended. One signal may stand for several of them.
+/// Reaps every child that has exited. One SIGCHLD may stand for several exits.
 fn reap(children: &mut HashSet<Pid>) {
     while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG))
         && let Some(child) = status.pid()

@@ -2,8 +2,8 @@
 //! A web server in forty lines, with the standard library alone: one client after the
 //! other, one answer for each.
 //!
-//! The server reads a request's head up to the empty line, and looks at the head's
-//! first line only. Left out is everything else: other fields, content, a second
+//! The server reads a request's head up to the empty line, and looks only at the first
+//! line of the head. It leaves out everything else: header fields, content, a second
 //! request on the same connection, deadlines, and an orderly stop.
 
 use std::io::{self, Read, Write};
@@ -17,14 +17,14 @@ fn main() -> io::Result<()> {
     println!("listening on http://{}", listener.local_addr()?);
     loop {
         let Ok((client, _)) = listener.accept() else { continue };
-        // A client that fails costs its own connection, which ends here in any case.
+        // An error costs only this client's connection, which ends here in any case.
         let _ = answer(client);
     }
 }
 
 // ANCHOR_END: main
 // ANCHOR: answer
-/// The largest head that is read, in bytes.
+/// The largest head of a request that is read, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 
 /// Reads one request's head, answers it, and closes the connection.

@@ -1,5 +1,5 @@
 // ANCHOR: all
-//! One client after the other, each with as many requests as it likes.
+//! Serves one client after the other, each with as many requests as it likes.
 //!
 //! This server leaves out deadlines and an orderly stop: a client that says nothing
 //! occupies the server for as long as it likes, and a signal ends the process at once.
@@ -12,8 +12,8 @@ fn main() -> io::Result<()> {
     let listener = small::listen()?;
     loop {
         let Ok((mut client, _)) = listener.accept() else { continue };
-        // An error is caused by the client or the network, and ends this connection
-        // only.
+        // An error comes from the client or the network, and ends only this client's
+        // connection.
         let _ = client
             .set_nodelay(true)
             .and_then(|()| small::serve(&mut client, thread::sleep));

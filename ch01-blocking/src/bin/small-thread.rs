@@ -1,9 +1,9 @@
 // ANCHOR: head
 //! A thread for each client, a deadline for each request, and an orderly stop.
 //!
-//! This server leaves out a limit on the number of threads, a deadline for the stop,
-//! and the difference between an idle connection and one in the middle of a request: at
-//! the stop, half a request is cut off.
+//! This server limits neither the number of threads nor the duration of the stop. At
+//! the stop it does not distinguish an idle connection from one in the middle of a
+//! request: half a request is cut off.
 
 use ch01_blocking::small::{self, deadline::DeadlineStream, signals};
 use nix::sys::signal::Signal;
@@ -26,11 +26,11 @@ impl Connections {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Serves a client until its connection ends.
+    /// Serves a client until its connection ends, and then removes the connection.
     fn serve(&self, client: &TcpStream) {
         let stream = DeadlineStream::new(client);
-        // An error is caused by the client or the network, and ends this connection
-        // only.
+        // An error comes from the client or the network, and ends only this client's
+        // connection.
         let _ = stream.and_then(|mut stream| small::serve(&mut stream, thread::sleep));
         self.lock().remove(&client.as_raw_fd());
     }

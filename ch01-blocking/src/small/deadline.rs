@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 pub const IDLE_TIME: Duration = Duration::from_secs(60);
 
 /// The longest time for a client to send a request, from its first byte to its last,
-/// and to take any part of an answer.
+/// and the longest time for which one write of an answer may block.
 pub const TIME: Duration = Duration::from_secs(10);
 
-/// A blocking socket. The first read after a write may wait for [`IDLE_TIME`]. All
-/// further reads have one deadline together, so a client gains nothing by sending a
-/// byte now and then.
+/// A blocking socket with deadlines. The first read after a write may take
+/// [`IDLE_TIME`]. All further reads together have one deadline, [`TIME`] after the
+/// first: a client gains nothing by sending a byte now and then.
 #[derive(Debug)]
 pub struct DeadlineStream<'s> {
     socket: &'s TcpStream,

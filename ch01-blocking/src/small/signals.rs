@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-/// The pipe that each signal's handler writes to, indexed by the signal's number.
+/// The write end of the pipe that each signal's handler writes to, by signal number.
 static PIPES: [AtomicI32; 32] = [const { AtomicI32::new(-1) }; 32];
 
 extern "C" fn write_byte(signal: libc::c_int) {
@@ -27,8 +27,8 @@ extern "C" fn write_byte(signal: libc::c_int) {
     Errno::set_raw(errno);
 }
 
-/// Returns a pipe into which each of these signals writes a byte from now on. Reading
-/// it never blocks.
+/// Returns a pipe into which the handler of each of `signals` writes a byte from now
+/// on. A read from the pipe never blocks.
 ///
 /// # Errors
 ///
@@ -43,24 +43,24 @@ pub fn pipe_of(signals: &[Signal]) -> io::Result<PipeReader> {
     let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
     for &signal in signals {
         PIPES[signal as usize].store(write, SeqCst);
-        // SAFETY: `write_byte` does only what a signal handler may do.
+        // SAFETY: `write_byte` calls only functions that are async-signal-safe.
         unsafe { sigaction(signal, &action) }?;
     }
     Ok(read)
 }
 
-/// Empties a pipe, and returns whether there were any bytes in it.
+/// Reads at most 64 bytes from a pipe, and returns whether there were any.
 pub fn take(mut pipe: &PipeReader) -> bool {
     matches!(pipe.read(&mut [0; 64]), Ok(1..))
 }
 
 // ANCHOR_END: pipe
 // ANCHOR: accept
-/// The pause before the next accept when the process is out of descriptors.
+/// The pause after a failed accept: usually the process is out of descriptors.
 pub const PAUSE: Duration = Duration::from_millis(50);
 
-/// Returns the next client of a non-blocking listener. Waits for it, and returns `None`
-/// when one of the pipes has bytes.
+/// Waits for the next client of a non-blocking listener, and returns it. Returns `None`
+/// as soon as one of the pipes has bytes.
 ///
 /// # Errors
 ///
@@ -84,10 +84,10 @@ pub fn accept(
                 client.set_nonblocking(false)?; // BSDs pass the listener's setting on
                 return Ok(Some(client));
             }
-            // There is no client: it has closed already, or a signal has ended the call
-            // of poll(2).
+            // There is no client to accept: it has already closed, or a signal has
+            // interrupted poll(2).
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            // The error is usually EMFILE: the client waits in the backlog. Trying
+            // The error is usually EMFILE, and the client stays in the backlog. Trying
             // again at once would only use up the processor.
             Err(_) => thread::sleep(PAUSE),
         }
