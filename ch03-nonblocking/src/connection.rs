@@ -32,8 +32,8 @@ use std::io::{self, ErrorKind};
 use std::time::Instant;
 
 // ANCHOR: state
-/// The current step of a connection. In chapter 1, it is the position in the code of
-/// `serve`.
+/// The current step of a connection. In chapter 1 the position in the code of `serve`
+/// is the step; here the step is a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// The connection waits for input.
@@ -212,10 +212,9 @@ impl<T: Transport> Connection<T> {
         shared: &mut LoopContext<'_>,
     ) -> io::Result<Option<Next>> {
         match wake {
-            // A lingering connection whose both sides have shut down in good order is
-            // reported as broken by some pollers, although input is still unread.
-            // Closing it now would send a reset, and the client could lose the last
-            // response.
+            // Some pollers report a lingering connection as broken when both sides have
+            // shut down in good order, although input is still unread. Closing it now
+            // would send a reset, and the client could lose the last response.
             Wake::Ready(ready) if ready.broken && self.state != State::Linger => {
                 return Err(ErrorKind::ConnectionReset.into());
             }

@@ -364,7 +364,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
 
     // ANCHOR: stop
     /// Stops accepting, closes idle connections, and sets the drain deadline for the
-    /// others.
+    /// other connections. Does nothing unless a stop has been requested.
     fn stop(&mut self) {
         if !self.stop.is_requested() {
             return; // the event was spurious, and a stop cannot be undone

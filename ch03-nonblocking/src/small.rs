@@ -5,9 +5,9 @@
 //! [`Connection::drive`] whenever the socket may be ready or the connection's time has
 //! come; the call returns the kind of event that the connection waits for next.
 //!
-//! The servers do not divide their time fairly: a client that sends without pause is
-//! served without pause, while the others wait. A client that takes at least one byte
-//! of its answer before each deadline keeps its connection.
+//! The small servers do not divide their time fairly: a client that sends without pause
+//! is served without pause, while the others wait. A client that takes at least one
+//! byte of its answer before each deadline keeps its connection.
 
 use ch01_blocking::small::deadline::{IDLE_TIME, TIME};
 use ch01_blocking::small::{MAX_OUTPUT, Parsed, Response, parse, respond};

@@ -39,8 +39,9 @@ pub(crate) struct SignalEvent {
 pub(crate) struct Signals(libc::sigset_t);
 
 impl Signals {
-    /// Blocks `signals` in the calling thread, for good: a real-time signal that is
-    /// neither blocked nor handled kills the process (signal(7)).
+    /// Blocks `signals` in the calling thread for good, and returns them as a set. A
+    /// real-time signal that is neither blocked nor handled kills the process
+    /// (signal(7)).
     pub(crate) fn block(signals: &[libc::c_int]) -> io::Result<Signals> {
         let mut set = MaybeUninit::uninit();
         // SAFETY: sigemptyset initializes the set that the pointer points to.
@@ -95,8 +96,8 @@ impl Signals {
         // whatever its bytes. In a signal that no descriptor has caused, the number is
         // meaningless, but it is only looked up in the table of registered descriptors.
         let fd = unsafe { info.si_fd() };
-        // SAFETY: `si_band` reads an integer of the same union, which is valid whatever
-        // its bytes.
+        // SAFETY: `si_band` reads an integer of siginfo_t's union, which is valid
+        // whatever its bytes.
         let band = unsafe { info.si_band() };
         Ok(Some(SignalEvent { signal, fd, band: band as libc::c_short }))
     }

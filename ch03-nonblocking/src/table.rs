@@ -68,8 +68,8 @@ impl<T> Table<T> {
         place.value.as_mut().filter(|_| place.generation == token.generation)
     }
 
-    /// Removes and returns the value with this token, which becomes stale. Returns
-    /// `None` if the token is stale already.
+    /// Removes and returns the value with this token, and so makes the token stale.
+    /// Returns `None` if the token is stale already.
     pub fn remove(&mut self, token: Token) -> Option<T> {
         let place = self.places.get_mut(token.index as usize)?;
         if place.generation != token.generation {

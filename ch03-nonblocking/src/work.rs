@@ -21,15 +21,15 @@ pub struct Work {
     /// A delayed response, its context, and the time at which it is sent; `None` if no
     /// response is delayed.
     pub(crate) later: Option<(Response, ResponseContext, Instant)>,
-    /// The kind of the present wait.
+    /// The kind of the connection's present wait.
     pub(crate) wait: Wait,
-    /// The beginning of the present wait, from which its deadline counts.
+    /// The beginning of the connection's present wait, from which the deadline counts.
     pub(crate) since: Instant,
     /// The peer's progress in acknowledging the response, for the write deadline.
     pub(crate) progress: Progress,
     /// Bytes read and discarded since the connection's last response was sent.
     pub(crate) lingered: usize,
-    /// The number of bytes that the connection may still move in this turn.
+    /// The number of bytes that the connection may still move in its present turn.
     pub(crate) budget: IoBudget,
 }
 // ANCHOR_END: work
@@ -56,14 +56,15 @@ pub struct LoopContext<'a> {
     /// Maximum number of bytes that a connection may move in one turn, usually
     /// [`IO_BUDGET`](crate::socket::IO_BUDGET).
     pub io_budget: usize,
-    /// The time at which this round of the loop began.
+    /// The time at which the present round of the event loop began.
     pub now: Instant,
     /// Returns the current time, from which the deadline of a new wait counts: time for
     /// which the application has kept the loop busy does not count against the client.
     /// The argument is the field `now`, so a test can stop the clock with a function
     /// that returns its argument.
     pub clock: fn(Instant) -> Instant,
-    /// The second in which this round of the loop began, for `Date` headers.
+    /// The second in which the present round of the event loop began, for `Date`
+    /// headers.
     pub date: HttpDate,
 }
 // ANCHOR_END: context

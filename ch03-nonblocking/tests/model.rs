@@ -22,7 +22,7 @@ fn config() -> ProptestConfig {
 
 #[derive(Clone, Debug)]
 enum Tick {
-    /// Sets the deadline of an index, this long from now.
+    /// Sets the deadline of an index to the given time from now.
     Set(u32, Duration),
     Clear(u32),
     /// Lets this much time pass.
@@ -101,7 +101,7 @@ proptest! {
         // The latest time, in milliseconds, up to which the timers have reported deadlines.
         let mut seen = 0;
         // Number of deadlines that were cleared or moved. For each of them, the timers may still
-        // wake up once.
+        // wake up once in vain.
         let mut ghosts = 0;
         // Whether the last wake-up was for a deadline that was cleared or moved.
         let mut in_vain = false;

@@ -1,9 +1,10 @@
 //! `poll`: a list of descriptors goes to the kernel, which marks the ready ones.
 //!
-//! There is no limit of 1024 as with `select`, and one list instead of three sets. But the
-//! whole list goes to the kernel with every call, the kernel checks every descriptor on
-//! it, and the caller searches all of it for the marks: the work is proportional to the
-//! number of registered descriptors, not to the number of ready ones.
+//! There is no limit of 1024 descriptors as with `select`, and one list instead of
+//! three sets. But the whole list goes to the kernel with every call, the kernel checks
+//! every descriptor on it, and the caller searches all of it for the marks: the work is
+//! proportional to the number of registered descriptors, not to the number of ready
+//! ones.
 //!
 //! ```
 //! use ch03_nonblocking::poller::{Interest, Poller, Token};
@@ -92,7 +93,7 @@ impl Poller for Poll {
         self.index_by_fd[fd.as_raw_fd() as usize] = None;
         self.list.swap_remove(index);
         self.tokens.swap_remove(index);
-        // `swap_remove` has moved the last entry into the gap.
+        // `swap_remove` has moved the last entry to the index of the removed entry.
         if let Some(moved) = self.list.get(index) {
             self.index_by_fd[moved.fd as usize] = Some(index);
         }

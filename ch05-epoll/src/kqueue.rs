@@ -57,7 +57,7 @@ impl Kqueue {
 
     /// Applies changes to the interest list.
     fn change(&self, changes: &[KEvent]) -> io::Result<()> {
-        // The call has no room for events, so it returns at once.
+        // kevent(2) gets no room for events, so it returns at once.
         self.kernel.kevent(changes, &mut [], None)?;
         Ok(())
     }
@@ -89,8 +89,8 @@ impl Poller for Kqueue {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        // A filter that is no longer wanted stays registered: one spurious event costs
-        // less than a call to remove it.
+        // A filter that the new interest does not include stays registered: one
+        // spurious event costs less than a call to remove the filter.
         self.register(fd, token, interest)
     }
 

@@ -116,8 +116,8 @@ impl Connection {
     }
 
     // ANCHOR: on_readable
-    /// Reads and answers after the event that the socket is readable, which is reported
-    /// only once.
+    /// Reads from a socket that was reported readable, and answers requests. Returns
+    /// whether the connection stays open. The event is reported only once.
     fn on_readable(&mut self, site: &Site, options: &Options) -> io::Result<Next> {
         let mut piece = [0; PIECE];
         loop {

@@ -87,7 +87,7 @@ pub fn level(wait: Wait) -> Option<EpollFlags> {
         Wait::Read => Some(EpollFlags::EPOLLIN),
         Wait::Write => Some(EpollFlags::EPOLLOUT),
         // The socket of a connection that waits for a time is taken off the kernel's
-        // list: a reset would be reported even without interest, in every round.
+        // list: epoll would report a reset in every round, even without interest.
         Wait::Time => None,
     }
 }
@@ -154,8 +154,8 @@ impl Server {
             return EpollTimeout::NONE;
         };
         let left = first.saturating_duration_since(Instant::now());
-        // The timeout is rounded up: if the wait ended too early, the loop would only
-        // wait again.
+        // The timeout is rounded up: if epoll_wait(2) returned too early, the loop
+        // would only call it again.
         let milliseconds = left.as_nanos().div_ceil(1_000_000);
         EpollTimeout::try_from(milliseconds).unwrap_or(EpollTimeout::MAX)
     }

@@ -7,9 +7,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// A request shorter than the server's read of 64 bytes.
+/// A request shorter than the 64 bytes that the server reads at once.
 const SHORT: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n";
-/// A request longer than one of the server's reads, and shorter than two.
+/// A request longer than the 64 bytes of one read, and shorter than two reads.
 const LONG: &[u8] =
     b"GET /plaintext HTTP/1.1\r\nHost: x\r\nUser-Agent: one with a long name/1.0\r\n\r\n";
 const ANSWER: &[u8] = b"Hello, World!";

@@ -2,8 +2,8 @@
 //! sending requests: each replica is drained by SIGTERM, exits, and is started again,
 //! and no request fails.
 //!
-//! The balancers' configurations are those in the book. A test is skipped if its
-//! balancer is not installed, unless NO_SKIP is set.
+//! The balancers' configurations are those in the book. A test whose balancer is not
+//! installed is skipped, or fails if the environment variable NO_SKIP is set.
 #![cfg(target_os = "linux")]
 
 #[path = "replicas/balancer.rs"]
@@ -186,8 +186,8 @@ fn behind_haproxy_notified_before_the_drain_writers_notice_nothing() {
     assert_eq!(clients.stop(), [""; 0]);
 }
 
-/// If nginx does not repeat failed requests, a client receives an error. So the tests
-/// above can fail.
+/// If nginx does not repeat failed requests, a client receives an error, which shows
+/// that `behind_nginx_no_client_notices` can fail.
 #[test]
 fn behind_nginx_without_retries_a_client_notices() {
     let Some(mut deployment) = Deployment::open("nginx", |configuration| {
@@ -206,9 +206,9 @@ fn behind_nginx_without_retries_a_client_notices() {
     assert!(failures.iter().any(|said| said.contains("502")), "{failures:?}");
 }
 
-/// Sends each order once to the balancer, whose replicas accept the order and close the
-/// connection without a response. Returns the orders that the replicas accepted, or
-/// `None` if the balancer is not installed.
+/// Sends three orders, each once, to a balancer whose replicas accept an order and
+/// close the connection without a response. Returns the orders that the replicas
+/// accepted, or `None` if the balancer is not installed.
 fn orders_taken(
     program: &str,
     change: impl FnOnce(String) -> String,
@@ -267,8 +267,8 @@ fn behind_yours_nothing_is_ordered_twice() {
     assert_eq!(twice(&taken), [""; 0]);
 }
 
-/// An nginx that is configured to repeat non-idempotent requests sends an order twice.
-/// So the tests above can fail.
+/// An nginx that is configured to repeat non-idempotent requests sends an order twice,
+/// which shows that `behind_nginx_nothing_is_ordered_twice` can fail.
 #[test]
 fn behind_nginx_that_may_send_an_order_again_it_is_ordered_twice() {
     let Some(taken) = orders_taken("nginx", |configuration| {

@@ -47,7 +47,8 @@ fn all_end_at_shutdown() -> io::Result<()> {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_server_starts_all_threads_or_none() {
-    // The limit leaves room for two stacks of 120 MB, and for the other allocations of two threads.
+    // An address space of 300,000 KiB has room for two stacks of 120 MB, and for the other
+    // allocations of two threads.
     let tight = "ulimit -v 300000 && RUST_MIN_STACK=120000000 exec \"$0\" --listen 127.0.0.1:0 --threads 8";
     let (status, _, said) = client_suite::server::run_to_end(
         "/bin/sh".as_ref(),

@@ -23,7 +23,7 @@ impl<T: Transport> Connection<T> {
         let wait = match work.inbox.content_received() {
             Some(received) => Wait::Body { received },
             None if !work.inbox.is_pristine() => Wait::Head,
-            // Input may be left, because the turn's byte budget is used up.
+            // The turn's byte budget is used up, so there may be more input to read.
             None if work.budget.is_used_up() => return Next::Again,
             None if shared.site.is_draining() => return Next::Close,
             None => {

@@ -176,7 +176,7 @@ pub(crate) fn arrives(poller: &mut impl Poller) {
     assert_eq!(drain(&server, ready.eof).0, 4);
 }
 
-/// Input that arrives after a short read is reported again.
+/// Input that arrives after a short read is reported by a new event.
 pub(crate) fn arrives_again(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -328,7 +328,8 @@ pub(crate) fn room_again(poller: &mut impl Poller) {
     read.expect("all of it");
 }
 
-/// Returns whether the mechanism reports token 1 as writable again without a change.
+/// Returns whether the mechanism reports token 1 as writable again, although nothing
+/// has changed since its last report.
 fn guesses_about(poller: &mut impl Poller) -> bool {
     now(poller);
     now(poller).iter().any(|ready| ready.writable && ready.token == token(1))

@@ -77,7 +77,7 @@ pub(crate) fn deadlines_keep_their_length(
         // the loop handles both in the same round.
         ask(&keeper, "/kept")?;
         ask(&other, "/answered")?;
-        // Other clients keep the loop busy: an idle loop may wait longer than necessary, which
+        // Another client keeps the loop busy: an idle loop may wait longer than necessary, which
         // would hide a deadline that is too early.
         let talks = scope.spawn(|| {
             while !over.load(Relaxed) {

@@ -55,7 +55,7 @@ pub(crate) fn site(root: &Path) -> Site {
 #[derive(Debug)]
 pub(crate) struct Seen {
     /// The received bytes without dates, which vary, and without `100 Continue`, which depends on
-    /// how the input is cut: it is not sent if the content has already arrived.
+    /// how the input is split: it is not sent if the content has already arrived.
     pub(crate) bytes: Vec<u8>,
     /// Whether the server shut down its sending side after the received bytes.
     finished: bool,
@@ -109,7 +109,7 @@ impl Seen {
 /// poller would report.
 #[derive(Debug, Default)]
 struct Wire {
-    /// All bytes that the client sends; those before `at` have been read by the server.
+    /// All bytes that the client sends; the server has read the first `at` of them.
     sent: Vec<u8>,
     at: usize,
     /// Number of bytes that have arrived at the server, and that the server has not read yet.
@@ -123,9 +123,10 @@ struct Wire {
     blocked: bool,
     got: Vec<u8>,
     finished: bool,
-    /// Events still to be reported, each once.
+    /// Events that are still to be reported to the server, each once.
     news: News,
-    /// Script steps that take effect between two system calls of the server's next turn.
+    /// Steps of the test's script that take effect between two system calls of the server's next
+    /// turn.
     meanwhile: Vec<u8>,
     /// Number of bytes moved in the server's current turn.
     moved: usize,
@@ -351,7 +352,8 @@ pub(crate) fn driven(site: &Site, sent: &[u8], closes: bool, script: &[u8]) -> S
         }
         wire.borrow_mut().act(step);
         let bits = more.unwrap_or(0);
-        // If bits 0 and 1 are both 0, the events are reported together with later ones.
+        // If bits 0 and 1 of the script's second byte are both 0, the events are reported together
+        // with later events.
         if bits & 3 != 0 {
             driver.tell();
         }
@@ -365,7 +367,7 @@ pub(crate) fn driven(site: &Site, sent: &[u8], closes: bool, script: &[u8]) -> S
             return seen(&wire);
         }
     }
-    // After the last scheduled step all remaining input arrives, and all events are reported.
+    // After the last step of the script, all remaining input arrives, and all events are reported.
     wire.borrow_mut().make_room(usize::MAX);
     while !wire.borrow().is_all_there() {
         wire.borrow_mut().arrive(usize::MAX, false);
@@ -463,7 +465,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Lets time pass until the connection's deadline. Called when nothing else will happen.
+    /// Lets time pass until the connection's deadline. Called when no event is left to report.
     fn timeout(&mut self) {
         let due = match self.next {
             Next::Wait(Interest::WRITE, _) => {

@@ -69,7 +69,8 @@ impl Server {
             Wait::Read => entry(Some(connection.as_fd()), POLLIN),
             Wait::Write => entry(Some(connection.as_fd()), POLLOUT),
             // A connection that waits for a time has an entry without a descriptor:
-            // even with 0 in `events`, poll(2) would report a reset, in every round.
+            // poll(2) would report a reset of the connection in every round, even with
+            // 0 in `events`.
             Wait::Time => entry(None, 0),
         }));
         list
