@@ -174,8 +174,8 @@ impl Poller for Epoll {
                 token: Token::from_bits(event.data()),
                 readable: any(EpollFlags::EPOLLIN),
                 writable: any(EpollFlags::EPOLLOUT),
-                // A read stops at urgent data (send(2), MSG_OOB), so a short read does
-                // not mean that no bytes follow.
+                // A read stops at urgent data (send(2), MSG_OOB) although bytes may
+                // follow. So `eof` is also set for urgent data.
                 eof: any(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLPRI),
                 broken: any(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP),
             }

@@ -258,7 +258,7 @@ pub fn run(interest: Interest) -> io::Result<()> {
 ///
 /// Bytes that are left unread are not reported again. Still no event is lost, because
 /// [`Connection::drive`] goes on until a call fails with `WouldBlock`, and is called
-/// again when a delay ends.
+/// again when a delayed answer is due.
 pub fn edge(_: Wait) -> Option<EpollFlags> {
     Some(EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET)
 }

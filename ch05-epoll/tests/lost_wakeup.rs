@@ -36,7 +36,7 @@ impl Server {
 
     fn connect(&self) -> TcpStream {
         let client = TcpStream::connect(self.1).expect("a connection");
-        // The timeout ends a failing test, in which a read would block forever.
+        // The timeout ends a failing test, whose read would otherwise block forever.
         client.set_read_timeout(Some(Duration::from_secs(60))).expect("a deadline");
         client.set_nodelay(true).expect("no delay");
         client

@@ -244,7 +244,8 @@ pub(crate) fn end_behind_a_short_read(poller: &mut impl Poller) {
     }
 }
 
-/// Although a read stops at urgent data, reading at each event returns all bytes.
+/// Although a read stops at urgent data, a reader that reads at each event receives all
+/// bytes.
 pub(crate) fn urgent(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -403,9 +404,9 @@ pub(crate) fn stale_token(poller: &mut impl Poller) {
         poller.wait(&mut ready, Some(Duration::from_millis(100))).expect("no error");
         assert!(start.elapsed() < PATIENCE, "never reported");
     }
-    // An event from before the deregistration may still be reported for the first
-    // token, or as a hint for the second token, but no event may report a broken
-    // connection.
+    // An event from before the descriptor was deregistered may still be reported, with
+    // its old token or with the new one. But no event may report the new connection as
+    // broken.
     assert!(ready.iter().all(|ready| !ready.broken));
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn site(root: &Path) -> Site {
 #[derive(Debug)]
 pub(crate) struct Seen {
     /// The received bytes without dates, which vary, and without `100 Continue`, which depends on
-    /// how the input is split: it is not sent if the content has already arrived.
+    /// how the input is split: the server omits `100 Continue` if the content has already arrived.
     pub(crate) bytes: Vec<u8>,
     /// Whether the server shut down its sending side after the received bytes.
     finished: bool,

@@ -1,5 +1,5 @@
 // ANCHOR: all
-//! The chapter's small server, edge-triggered.
+//! The chapter's small epoll server, edge-triggered.
 
 #[cfg(target_os = "linux")]
 fn main() -> std::io::Result<()> {

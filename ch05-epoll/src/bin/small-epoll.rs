@@ -1,5 +1,5 @@
 // ANCHOR: all
-//! The chapter's small server, level-triggered.
+//! The chapter's small epoll server, level-triggered.
 
 #[cfg(target_os = "linux")]
 fn main() -> std::io::Result<()> {

@@ -62,12 +62,12 @@ impl Clients {
         Clients { tally, threads }
     }
 
-    /// Returns the number of responses to [`NAME`] from replica number `at`.
+    /// Returns the number of responses to the request [`NAME`] from replica number `at`.
     pub(crate) fn served(&self, at: usize) -> usize {
         self.tally.served[at].load(SeqCst)
     }
 
-    /// Returns the number of responses to [`NAME`] from all replicas.
+    /// Returns the number of responses to the request [`NAME`] from all replicas.
     pub(crate) fn all(&self) -> usize {
         self.tally.served.iter().map(|count| count.load(SeqCst)).sum()
     }
