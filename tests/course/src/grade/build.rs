@@ -1,8 +1,8 @@
 //! Builds a submission: its files are copied over a fresh starter, which the sandbox compiles.
 //!
-//! The parts that all submissions share are built once, from the starter alone, and kept in a
-//! [`Base`] below the repository's `target/`: the libraries' sources and compiled code, and a way
-//! to the compiler if the submission's user cannot reach it where it is installed.
+//! The parts that all submissions share are built once, from the starter alone, and kept below the
+//! repository's `target/` (see [`Base`]): the libraries' sources and compiled code, and a copy of
+//! the compiler if the submission's user cannot reach the installed one.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -20,7 +20,7 @@ use crate::grade::submission::{self, Files, all_files};
 use crate::ladder::{Track, checkout};
 use crate::{starter, work};
 
-/// The name of the directory of compiled files.
+/// The name of the directory into which Cargo writes compiled files.
 const TARGET: &str = "target";
 
 /// Returns the files of the starter that the plan names.
@@ -38,8 +38,8 @@ pub fn starter_files(plan: &Plan) -> anyhow::Result<Files> {
     all_files(&directory).with_context(|| format!("starter: {}", directory.display()))
 }
 
-/// The directories that all submissions to a starter share: the libraries' sources and compiled
-/// code, and the compiler.
+/// The directories that all submissions with the same starter share: the libraries' sources and
+/// compiled code, and the compiler.
 #[derive(Debug)]
 pub struct Base {
     directory: PathBuf,
@@ -51,8 +51,8 @@ pub struct Base {
 }
 
 impl Base {
-    /// Makes the directories that all submissions to a starter share, or finds them where an
-    /// earlier call made them.
+    /// Makes the directories that all submissions with the same starter share, or finds them where
+    /// an earlier call made them.
     ///
     /// # Errors
     ///
@@ -144,8 +144,9 @@ impl Base {
         ]
     }
 
-    /// Gives the submission's user a way to the compiler, if the user has none: if root has
-    /// installed the compiler for itself, other users cannot enter the compiler's directory.
+    /// Makes sure that the submission's user can run the compiler. If root has installed the
+    /// compiler for itself, other users cannot enter the compiler's directory: a copy is then made
+    /// where they can.
     fn share_toolchain(&mut self, sandbox: &Sandbox) -> anyhow::Result<()> {
         let runs = |toolchain: &Path| {
             let rustc = toolchain.join("bin/rustc");
@@ -166,8 +167,8 @@ impl Base {
                 copy_tree(&self.toolchain.join(name), &made.path().join(name), true)?;
             }
             fs::set_permissions(made.path(), PermissionsExt::from_mode(0o755))?;
-            // Another grader may have made the same copy meanwhile, which is as good: so a failure
-            // is ignored.
+            // The renaming fails if another grader has made the same copy meanwhile; that copy is
+            // then used.
             let _ = fs::rename(made.path(), &shared);
         }
         ensure!(
@@ -180,12 +181,13 @@ impl Base {
         Ok(())
     }
 
-    /// Builds a submission's files, copied over the starter, in the sandbox. Returns the program,
-    /// or the compiler's messages.
+    /// Builds a submission's files, copied over the starter, in the sandbox, within the time
+    /// `most`. Returns the program's path, or the compiler's messages if there is no program.
     ///
     /// # Errors
     ///
-    /// Fails if the sandbox cannot be filled.
+    /// Fails if the files cannot be copied into the sandbox, or if the compiler cannot be run
+    /// there.
     pub fn build(
         mut self,
         files: &Files,
@@ -211,12 +213,12 @@ impl Base {
     }
 }
 
-/// Builds a submission to a starter without Cargo, in the sandbox. Returns the directory in which
-/// it runs, or the command's output.
+/// Builds a submission in the sandbox with the plan's build command, which takes Cargo's place.
+/// Returns the directory in which the server is to be started, or the command's output if it fails.
 ///
 /// # Errors
 ///
-/// Fails if the sandbox cannot be filled.
+/// Fails if the files cannot be copied into the sandbox, or if the command cannot be started there.
 pub fn build_by_command(
     plan: &Plan,
     starter: &Files,
@@ -239,7 +241,8 @@ pub fn build_by_command(
     Ok(Ok(directory))
 }
 
-/// Copies a directory with the times of its files; with `linked`, by hard links if possible.
+/// Copies a directory, and keeps the modification times of its files. With `linked`, hard links
+/// take the place of copies where the file system allows them.
 fn copy_tree(from: &Path, to: &Path, linked: bool) -> anyhow::Result<()> {
     let copy = |options: &str| {
         let mut cp = Command::new("cp");

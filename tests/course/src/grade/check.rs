@@ -2,7 +2,8 @@
 //! part's stub, a naive solution, loses points in its own part only. So a plan that no longer fits
 //! the suite is noticed, and no part gives points for nothing.
 //!
-//! Only what the instructor wrote is run here, as the instructor's own user.
+//! All servers that are run here are the instructor's own, so they run as the instructor's own
+//! user.
 
 use std::path::Path;
 
@@ -111,8 +112,8 @@ pub fn check(path: &Path, plan: &Plan, seed: Option<u64>) -> anyhow::Result<bool
     Ok(holds)
 }
 
-/// Prints the points of the server called `name`, and whether they are those that it must have, as
-/// `holds` says: in the first of two wordings if they are, in the second if not. Returns `holds`.
+/// Prints the points of the server called `name`. `holds` says whether the points are as required:
+/// the sentence ends with the words `is` if they are, and with `should` if not. Returns `holds`.
 fn say(name: &str, report: &Report, holds: bool, (is, should): (&str, &str)) -> bool {
     let (earned, possible) = (report.earned(), report.possible());
     match holds {
@@ -134,7 +135,7 @@ fn say_skipped(report: &Report) {
     }
 }
 
-/// Prints the cases that pass in a part in which none may pass.
+/// Prints the cases of a part that pass although none of them may.
 fn say_passed(part: &PartReport) {
     for entry in &part.cases {
         if matches!(entry.outcome, Outcome::Passed) {
@@ -147,14 +148,15 @@ fn say_passed(part: &PartReport) {
     }
 }
 
-/// Returns whether a part needs another, directly or through parts that it needs.
+/// Returns whether the part called `part` needs the part `other`, directly or through other parts.
 fn needs(plan: &Plan, part: &str, other: &str) -> bool {
     let part = plan.parts.iter().find(|candidate| candidate.name == part);
     let needed = part.map_or(&[][..], |part| &part.needs);
     needed.iter().any(|need| need == other || needs(plan, need, other))
 }
 
-/// Returns the server that `source` names in a plan, as a submission that can be graded.
+/// Returns the server that `source` describes, as a submission that can be graded. A program of the
+/// book's repository is built first.
 fn find(plan: &Plan, source: &Source) -> anyhow::Result<Submitted> {
     let directory = &plan.directory;
     Ok(match source {
@@ -175,8 +177,8 @@ fn find(plan: &Plan, source: &Source) -> anyhow::Result<Submitted> {
     })
 }
 
-/// Returns the files that the plan names, from the course's own solution, with the holes of the
-/// steps `open` open.
+/// Returns the files that the plan takes from a submission, with the course's own code in them, and
+/// with the holes of the steps that `open` names left open.
 fn solution(plan: &Plan, open: &[String]) -> anyhow::Result<Files> {
     anyhow::ensure!(
         plan.starter_is_track(),

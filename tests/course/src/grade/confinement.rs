@@ -1,8 +1,9 @@
-//! A confinement: the rights and limits of a program of a submission. `course contain` takes a
-//! confinement as JSON, and applies it to its own process before it executes the program there.
+//! A confinement: the rights and limits under which a submission's program runs. The command
+//! `course contain` takes a confinement as JSON, applies it to its own process, and then executes
+//! the program in that process.
 //!
-//! This process has been started only for the confinement, so that it has no other thread and no
-//! open file of the grader.
+//! The process of `course contain` is started only for the confinement, so it has no other thread
+//! and no open file of the grader.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 /// The rights and limits of a confined program, in the form that `course contain` takes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Confinement {
-    /// The user and group to become; `None` to remain the grader's own.
+    /// The user ID and group ID of the program; `None` for the grader's own.
     pub user: Option<(u32, u32)>,
     /// Maximum number of processes and threads of the user.
     pub processes: u64,
@@ -29,34 +30,35 @@ pub struct Confinement {
     pub memory: u64,
     /// Maximum size of a file in bytes.
     pub file: u64,
-    /// Maximum number of descriptors.
+    /// Maximum number of open descriptors.
     pub descriptors: u64,
     /// Maximum processor time in seconds.
     pub cpu: u64,
     /// The program's working directory.
     pub directory: PathBuf,
-    /// All environment variables of the program: names and values.
+    /// The environment variables of the program, names and values; the program has no others.
     pub environment: Vec<(String, String)>,
 }
 
 impl Confinement {
-    /// Confines this process.
+    /// Applies the confinement to this process, which cannot leave it again.
     ///
     /// # Errors
     ///
-    /// Fails if a limit cannot be set, or if this process cannot become the confinement's user for
-    /// good.
+    /// Fails if a limit cannot be set, or if this process cannot become the confinement's user or
+    /// could become root again.
     fn enter(&self) -> anyhow::Result<()> {
         // In a session of its own, the program has no terminal into which it could insert input
-        // (TIOCSTI). A process group's leader cannot begin a session, so this process joins its
-        // parent's group first; the new session's group has this process's number.
+        // (TIOCSTI). The leader of a process group cannot begin a session (setsid(2)), so this
+        // process joins its parent's group first.
         if unistd::getpgrp() == unistd::getpid() {
             let group = unistd::getpgid(Some(unistd::getppid()))?;
             unistd::setpgid(Pid::from_raw(0), group)?;
         }
         unistd::setsid().context("setsid")?;
         umask(Mode::S_IWGRP | Mode::S_IWOTH);
-        // No limit is raised: where the suite has set a lower one, that one stays.
+        // A limit of this process that is lower than the confinement's is kept: the suite may have
+        // set it.
         for (resource, most) in [
             (Resource::RLIMIT_CORE, 0),
             (Resource::RLIMIT_CPU, self.cpu),
@@ -102,16 +104,16 @@ impl Confinement {
     ///
     /// # Errors
     ///
-    /// Fails if the confinement has no other user.
+    /// Fails if the confinement names no user, or if this process cannot become that user.
     pub fn kill(&self) -> anyhow::Result<()> {
         let (uid, _) = self.user.context("no other user")?;
         self.enter()?;
-        // As root, the call below would end everything on this machine.
+        // As root, kill(2) with the process ID -1 would end every process of this machine.
         let is_user =
             unistd::getuid().as_raw() == uid && unistd::geteuid().as_raw() == uid;
         ensure!(uid != 0 && is_user, "this is not user {uid}");
-        // One call reaches all the user's processes at once, so that no process can fork and get
-        // away.
+        // One call of kill(2) reaches all of the user's processes at once, so that none of them can
+        // escape by forking.
         match kill(Pid::from_raw(-1), Signal::SIGKILL) {
             Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
             Err(error) => Err(error.into()),
@@ -157,8 +159,8 @@ impl Confinement {
             let outside = self.directory.join("../proof");
             holds("that it cannot write outside", fs::write(outside, "").is_err());
         }
-        // One harmless child tells whether the number of processes is limited. The limit does not
-        // bind root, as which only trusted servers run.
+        // Starting a harmless child shows whether the number of processes is limited. The limit
+        // does not bind root, but only trusted servers run as root.
         if cfg!(not(target_vendor = "apple")) && !unistd::geteuid().is_root() {
             let child = Command::new("/bin/sh").args(["-c", ":"]).spawn();
             holds("the number of processes", child.is_err());

@@ -1,7 +1,8 @@
 //! The formats of a report: text for people, and four for programs.
 //!
-//! Every format has every part's points and, except CSV, the outcome of every case. None contains a
-//! time, except JSON and JUnit for each case, so that two reports on one submission are alike.
+//! Every format has the points of every part, and every format except CSV describes the failures.
+//! Only JSON and JUnit contain times, one for each case, so in the other formats two reports on one
+//! submission are alike.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,7 +21,7 @@ pub enum Format {
     /// Text for people.
     #[default]
     Text,
-    /// A JSON object with everything.
+    /// A JSON object with the whole report.
     Json,
     /// JUnit XML: a test suite for each part.
     Junit,
@@ -30,10 +31,11 @@ pub enum Format {
     Csv,
 }
 
-/// The most bytes of the description of one part in Gradescope's format.
+/// The size in bytes to which a text in Gradescope's format is shortened: the description of a
+/// part, or the notes.
 const MOST_OUTPUT: usize = 20_000;
 
-/// Returns a report in a format.
+/// Returns the text of a report in the format `format`.
 pub fn render(report: &Report, format: Format) -> String {
     match format {
         Format::Text => text(report),
@@ -97,8 +99,8 @@ fn heading(part: &PartReport) -> String {
     line
 }
 
-/// Returns the cases of a part that did not pass: first those that were not judged, by reason, then
-/// the failures in full.
+/// Describes the cases of a part that did not pass: first the number of cases that were not judged,
+/// for each reason, then each failure in full.
 fn details(part: &PartReport) -> String {
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
     let mut text = String::new();
@@ -125,8 +127,8 @@ fn details(part: &PartReport) -> String {
     text
 }
 
-/// Returns the text without control characters: a submission's output may contain any, and a
-/// terminal obeys them.
+/// Replaces the control characters in a text, except line feeds and tabs: a terminal would obey the
+/// control characters in a submission's output.
 fn clean(text: &str) -> String {
     let visible = |c: char| match c {
         '\n' | '\t' => c,
@@ -234,7 +236,8 @@ fn gradescope(report: &Report) -> String {
     format!("{value:#}\n")
 }
 
-/// Returns at most [`MOST_OUTPUT`] bytes of a text.
+/// Returns a text unchanged if it has at most [`MOST_OUTPUT`] bytes; otherwise its beginning,
+/// marked as cut off.
 fn cut(text: &str) -> String {
     match text.char_indices().find(|(at, _)| *at >= MOST_OUTPUT) {
         Some((at, _)) => format!("{}\n… (cut off)", &text[..at]),

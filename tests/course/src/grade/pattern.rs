@@ -2,14 +2,16 @@
 
 use client_suite::case::Case;
 
-/// Returns whether a pattern matches a case: its family, or its full name with any text for each
-/// `*`. The cases of a project match only if the pattern begins with [`PROJECT`].
+/// Returns whether a pattern matches a case. A pattern is the name of a family, or the full name of
+/// a case, in which each `*` stands for any text. It matches cases of a project only if it begins
+/// with [`PROJECT`].
 pub(super) fn matches(pattern: &str, case: &Case) -> bool {
     let named = !case.family.starts_with(PROJECT) || pattern.starts_with(PROJECT);
     named && (pattern == case.family || glob(pattern, &case.full_name()))
 }
 
-/// The beginning of the name of a project's family.
+/// The prefix of the names of families that belong to a project, whose cases go beyond the
+/// contract.
 const PROJECT: &str = "project_";
 
 fn glob(pattern: &str, text: &str) -> bool {
@@ -21,8 +23,8 @@ fn glob(pattern: &str, text: &str) -> bool {
         .any(|at| glob(rest, &text[at..]))
 }
 
-/// Returns the name of a family or the full name of a case that is most like the wrong name
-/// `wrong`. `None` if no name is similar.
+/// Returns the name of a family, or the full name of a case, that is most like the misspelled name
+/// `wrong`. Returns `None` if no name is similar.
 pub(super) fn nearest(wrong: &str, all: &[Case]) -> Option<String> {
     let wrong = wrong.trim_end_matches(['*', ':']);
     let families = all.iter().map(|case| case.family.to_owned());

@@ -22,9 +22,9 @@
 //! stub = { open = ["deadline"] }   # a naive solution, which loses this part only
 //! ```
 //!
-//! Cases that need a feature in `lacks`, or that do not apply to a server `like` this, are left
-//! out when the plan is read: they count for nothing. Which cases a machine cannot try shows only
-//! when it grades.
+//! Cases that need a feature listed in `lacks`, or that do not apply to the server that `like`
+//! names, are left out when the plan is read, and count for nothing. Which cases a machine cannot
+//! try is known only when it grades a submission.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -39,7 +39,7 @@ pub use super::plan_error::PlanError;
 pub use super::points::Points;
 use crate::ladder::{DEEP, MAIN};
 
-/// An assignment: its parts, and what is needed to judge a submission.
+/// An assignment: its parts, and the settings for judging a submission.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Plan {
@@ -63,9 +63,11 @@ pub struct Plan {
     /// The server of the book that the program resembles. Without it the program is expected to
     /// have every capability.
     pub like: Option<String>,
-    /// The chapter whose contract a server without `like` must keep.
+    /// The chapter whose contract the server must keep, 1 to 6. `None` stands for the chapter of
+    /// the server that `like` names or, without `like`, for chapter 6.
     pub level: Option<u8>,
-    /// The contract's options that the server offers. A case that sets another option scores zero.
+    /// The contract's options that the server offers; `None` if it offers all. A case that sets
+    /// another option scores zero.
     pub options: Option<Vec<String>>,
     /// The features that the assignment does not demand. Cases that need one are left out.
     #[serde(default)]
@@ -101,8 +103,8 @@ pub struct Part {
     pub name: String,
     /// The points for the whole part.
     pub points: Points,
-    /// The cases: a family, a full name, or a pattern with `*`. A pattern that begins with `!`
-    /// leaves cases out again.
+    /// The patterns that choose the cases: each is a family, a full name, or a pattern with `*`. A
+    /// pattern that begins with `!` leaves out the cases that it matches.
     pub cases: Vec<String>,
     /// The rule by which the cases turn into points.
     #[serde(default)]
@@ -117,7 +119,7 @@ pub struct Part {
     /// passed score zero.
     #[serde(default = "default_seconds")]
     pub seconds: u64,
-    /// A naive solution that loses points in this part only, for `course check`.
+    /// A naive solution that must lose points in this part only; `course check` grades it.
     pub stub: Option<Source>,
     /// The cases that the patterns match and that apply, in the suite's order.
     #[serde(skip)]
@@ -155,7 +157,7 @@ pub enum Visibility {
 }
 
 impl Visibility {
-    /// Returns the word that plans and Gradescope use.
+    /// Returns the name of this visibility in plans and in Gradescope's format.
     pub fn word(self) -> &'static str {
         match self {
             Self::Visible => "visible",
@@ -170,17 +172,17 @@ impl Visibility {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Limits {
-    /// The most seconds that the build may take.
+    /// The most seconds that the build of a submission may take.
     pub build_seconds: u64,
     /// The most processes and threads at the same time.
     pub processes: u64,
-    /// The largest address space of one process.
+    /// The largest address space of one process, in MiB.
     pub memory: u64,
-    /// The most memory of all processes together, measured twice a second.
+    /// The most memory of all processes together, in MiB, measured twice a second.
     pub all_memory: u64,
-    /// The largest size of one file.
+    /// The largest size of one file, in MiB.
     pub file: u64,
-    /// The largest size of all files together, measured every second.
+    /// The largest size of all files together, in MiB, measured every second.
     pub disk: u64,
     /// The most open descriptors of one process.
     pub descriptors: u64,
@@ -208,9 +210,9 @@ impl Default for Limits {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
-    /// A solution that has all points.
+    /// A solution that must have all points.
     pub reference: Option<Source>,
-    /// The starter that students get, which has no point in any part.
+    /// The starter that students get, which must have no point in any part.
     pub starter: Option<Source>,
 }
 
@@ -246,7 +248,8 @@ impl Plan {
         Self::parse(&text, path, directory, all)
     }
 
-    /// Reads a plan from its text. Errors call the plan's file `path`.
+    /// Reads a plan from its text, and chooses the cases of its parts among `all`. `path` is the
+    /// name of the plan's file for error messages.
     ///
     /// # Errors
     ///
@@ -296,8 +299,8 @@ impl Plan {
         })
     }
 
-    /// Returns the most seconds that grading one submission can take: the build, every part's
-    /// bound, and a margin for the end of a part.
+    /// Returns the most seconds that grading one submission can take: the limits of the build and
+    /// of every part, and for each part a margin for the cases that are still running.
     pub fn worst_seconds(&self) -> u64 {
         let build = if self.starter.is_some() { self.limits.build_seconds } else { 0 };
         let parts = self.parts.iter().map(|part| part.seconds + self.timeout);
@@ -381,7 +384,7 @@ impl Plan {
     }
 
     /// Chooses each part's cases among `all` by the part's patterns, and leaves out those that do
-    /// not apply.
+    /// not apply to the server.
     fn choose(&mut self, all: &[Case]) -> Result<(), PlanError> {
         let profile = self.profile()?;
         let lacks: Vec<Need> = self.lacks.iter().filter_map(|name| need(name)).collect();
@@ -446,14 +449,14 @@ fn need(name: &str) -> Option<Need> {
     NEEDS.into_iter().find(|need| need.name() == name)
 }
 
-/// Returns the names of the options that a plan may list: those of the book's contract, and those of the
-/// projects.
+/// Returns the names of the options that a plan may list: those of the book's contract, and those
+/// of the projects.
 fn options() -> impl Iterator<Item = &'static str> {
     OPTIONS.iter().chain(PROJECT_OPTIONS).map(|(name, _)| *name)
 }
 
-/// Returns whether a path, with or without `/` at its end, stays below the directory in which it
-/// begins.
+/// Returns whether a path, with or without `/` at its end, names something below the directory in
+/// which it begins, so that it is not absolute and has no `..`.
 fn is_below(path: &str) -> bool {
     let path = Path::new(path);
     path.components().all(|component| matches!(component, Component::Normal(_)))

@@ -5,35 +5,38 @@ use std::path::PathBuf;
 
 use super::points::Points;
 
-/// The reason why a plan cannot be used. Its text says which part is meant, and what to do.
+/// The reason why a plan cannot be used. Its message says which part of the plan is wrong, and what
+/// to do.
 #[derive(Debug)]
 pub enum PlanError {
-    /// The file cannot be read.
+    /// The plan's file at this path cannot be read.
     Read(PathBuf, std::io::Error),
-    /// The file is no TOML, or has an unknown, missing or wrong key.
+    /// The plan's file at this path is not valid TOML, or has an unknown, missing or wrong key.
     Toml(PathBuf, Box<toml::de::Error>),
     /// The plan has no part.
     NoPart,
-    /// Two parts have the same name.
+    /// Two parts have this name.
     SameName(String),
-    /// A part has no points.
+    /// The part with this name is worth no points.
     NoPoints(String),
-    /// A pattern matches no case; the last string is a name that is like it.
+    /// A pattern matches no case: the part's name, the pattern, and the most similar name of a case
+    /// or family, if there is one.
     NoCase(String, String, Option<String>),
-    /// No case of a part applies, for the reason in the last string.
+    /// No case of a part applies: the part's name, and the reason.
     NothingApplies(String, String),
-    /// A case is in two parts.
+    /// A case is in two parts: the case's name, and the two parts' names.
     InTwoParts(String, String, String),
-    /// A part needs a part that is not in the plan before it.
+    /// A part needs a part that is not in the plan before it: the part's name, and the name that it
+    /// needs.
     NoSuchNeed(String, String),
-    /// The points of the parts add up to something else than the plan says.
+    /// The points of the parts do not add up to the plan's `points`: that number, and the parts'
+    /// sum.
     PointsSum(Points, Points),
-    /// A value that is not among the values known for its key: the key, the value, and the known
-    /// values.
+    /// A key has an unknown value: the key, the value, and the known values.
     Unknown(&'static str, String, Vec<String>),
-    /// A path leaves the submission, or is empty.
+    /// A path in `files` leads out of the submission's directory, or is empty.
     BadPath(String),
-    /// Two keys exclude each other, or one needs the other; the string says which.
+    /// Two keys exclude each other, or one needs the other; the text says which.
     Keys(&'static str),
 }
 

@@ -1,4 +1,4 @@
-//! Points, which are added and shared without an error of rounding.
+//! Points, counted in hundredths, so that sums are exact.
 
 use std::fmt;
 
@@ -26,13 +26,13 @@ impl TryFrom<f64> for Points {
 }
 
 impl Points {
-    /// Returns the number of whole points, with hundredths as decimals.
+    /// Returns the points as a decimal number: 2.5 for 250 hundredths.
     pub fn number(self) -> f64 {
         f64::from(self.0) / 100.0
     }
 
-    /// Returns the share of these points for `passed` of `of` equal parts, rounded to the nearest
-    /// hundredth; no points if `of` is 0.
+    /// Returns the share of these points for `passed` of `of` equally weighted cases, rounded to
+    /// the nearest hundredth; no points if `of` is 0.
     #[must_use]
     pub fn share(self, passed: usize, of: usize) -> Self {
         let (all, passed, of) = (u64::from(self.0), passed as u64, of as u64);

@@ -19,7 +19,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Returns whether the process was started in the sandbox of a grader that was killed.
+    /// Returns whether the process was started in the sandbox of an earlier grader: its environment
+    /// names a sandbox's directory.
     pub(super) fn is_left_over(&self) -> bool {
         let environment = fs::read(format!("/proc/{}/environ", self.pid));
         let mark = format!("/{PREFIX}");
@@ -50,7 +51,7 @@ pub(super) fn all() -> Vec<Process> {
     entries.filter_map(process).collect()
 }
 
-/// Returns the descendants of this process.
+/// Returns the process IDs of all descendants of this process among the processes `all`.
 pub(super) fn descendants(all: &[Process]) -> Vec<i32> {
     let me = unistd::getpid().as_raw();
     let mut found = vec![me];

@@ -1,7 +1,7 @@
 //! A report: what a submission has earned in each part of a plan, and why.
 //!
-//! A report exists before anything runs: it has a zero in every part, and grading fills it in. So
-//! whatever ends the grading, a complete report is there.
+//! A report exists before the submission runs: it has a zero in every part, and grading replaces
+//! the zeros. So even a grading that is cut short leaves a report with all parts.
 
 use std::time::Duration;
 
@@ -17,15 +17,18 @@ pub struct Report {
     pub title: String,
     /// The name of the submission, such as the name of its directory.
     pub submission: String,
-    /// The seed of the fixture's contents, if one was given.
+    /// The seed by which the suite has varied the files that it expects a server to serve, if one
+    /// was given.
     pub seed: Option<u64>,
     /// The parts, in the plan's order.
     pub parts: Vec<PartReport>,
     /// Notes for the student about the whole submission, such as an error of the compiler.
     pub notes: Vec<String>,
-    /// For the instructor: the attacks from which the grader was not protected.
+    /// For the instructor: the attacks that were possible for the submission in spite of the
+    /// sandbox.
     pub not_contained: Vec<String>,
-    /// Whether the grading has come to its end.
+    /// Whether the grading was finished. If it was cut short, parts that were not judged have
+    /// zeros.
     pub complete: bool,
 }
 
@@ -38,10 +41,10 @@ pub struct PartReport {
     pub cases: Vec<CaseReport>,
 }
 
-/// The reason for the zeros in a report whose grading has not come to its end.
+/// The reason given for the zeros of cases that were not judged before the grading was cut short.
 const NOT_RUN: &str = "the grading ended before it";
 
-/// The reason why the cases after several hangs in a part are not judged.
+/// The reason given for the zeros of the cases in a part that come after three hanging cases.
 pub const HANGS: &str = "three cases before it in this part have hung";
 
 impl Report {
@@ -72,7 +75,7 @@ impl Report {
         self.parts.iter().map(PartReport::possible).sum()
     }
 
-    /// Returns the points in the plan.
+    /// Returns the points of all parts of the plan together.
     pub fn total(&self) -> Points {
         self.parts.iter().map(|part| part.part.points).sum()
     }
@@ -88,14 +91,14 @@ impl Report {
         self.total().share(earned.0 as usize, possible.0 as usize)
     }
 
-    /// Returns whether the submission has all points that were possible, and at least one was
-    /// possible.
+    /// Returns whether the grading was finished and the submission has all points that were
+    /// possible on this machine. Returns `false` if none were possible.
     pub fn is_perfect(&self) -> bool {
         self.complete && self.earned() == self.possible() && self.possible() > Points(0)
     }
 
-    /// Returns the name of an earlier part that `part` needs and that has no points, if there is
-    /// one.
+    /// Returns the name of a part that `part` needs and in which the submission could have earned
+    /// points but has none, if there is such a part.
     pub fn unmet_need<'p>(&self, part: &'p Part) -> Option<&'p str> {
         let zero = |name: &&String| {
             let needed = self.parts.iter().find(|other| other.part.name == **name);
@@ -113,7 +116,7 @@ impl PartReport {
         Counts::of(&self.cases)
     }
 
-    /// Returns the number of cases that the machine could judge.
+    /// Returns the number of cases that count: all except those that this machine could not try.
     pub fn judged(&self) -> usize {
         self.cases.len() - self.counts().skipped
     }
@@ -133,9 +136,9 @@ impl PartReport {
         if self.judged() == 0 { Points(0) } else { self.part.points }
     }
 
-    /// Ends the part after [`MOST_HANGS`] hangs: the cases after them count as not reached, whether
-    /// they were judged at the same time or not. So the score does not depend on how many cases are
-    /// judged at the same time.
+    /// Marks the cases after the first [`MOST_HANGS`] that hung as not reached, even if they were
+    /// judged at the same time. So the score does not depend on how many cases are judged at the
+    /// same time.
     pub fn end_after_hangs(&mut self) {
         let mut hangs = 0;
         for entry in &mut self.cases {
@@ -147,7 +150,7 @@ impl PartReport {
     }
 }
 
-/// Returns a part's cases as not reached, all for the reason `why`.
+/// Returns results for the cases of a part which say that none was reached, for the reason `why`.
 pub fn not_reached(part: &Part, why: &str) -> Vec<CaseReport> {
     let cases = part.chosen.iter();
     let entry = |case: &client_suite::case::Case| CaseReport {

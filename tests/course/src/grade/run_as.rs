@@ -6,7 +6,7 @@ use nix::unistd::{self, Gid, Uid, User};
 /// The user that a submission runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunAs {
-    /// A user other than the grader's, as which nothing else runs.
+    /// A user and a group other than the grader's. No other process may run as this user.
     Other(Uid, Gid),
     /// The grader's own user: the limits apply to the submission, but it can read and write all
     /// that the grader can.
@@ -14,13 +14,13 @@ pub enum RunAs {
 }
 
 impl RunAs {
-    /// Returns the user that a submission runs as: `name`, a name or a number, if one is given.
-    /// `trusted` says that the submission is the grader's own work.
+    /// Returns the user with the name or number `name` for a submission to run as or, if `name` is
+    /// `None`, the grader's own user. `trusted` says that the submission is the grader's own work.
     ///
     /// # Errors
     ///
-    /// Fails for root without another user, because the limit on processes does not bind root, and
-    /// for a user that does not exist or cannot be used.
+    /// Fails if root names no other user for a submission that is not trusted, because the limit on
+    /// processes does not bind root. Also fails if the user does not exist or cannot be used.
     pub fn find(name: Option<&str>, trusted: bool) -> anyhow::Result<Self> {
         let is_root = unistd::geteuid().is_root();
         let Some(name) = name else {
@@ -33,7 +33,8 @@ impl RunAs {
         };
         let (uid, gid) = match name.parse() {
             Ok(number) => {
-                // A number that no user has stands for a user and a group of its own.
+                // A number without an entry in the list of users is taken both as user ID and as
+                // group ID.
                 let (uid, gid) = (Uid::from_raw(number), Gid::from_raw(number));
                 (uid, User::from_uid(uid)?.map_or(gid, |user| user.gid))
             }

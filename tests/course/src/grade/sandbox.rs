@@ -1,9 +1,10 @@
-//! A sandbox: a submission is hostile until proved otherwise, and so are its build scripts.
+//! A sandbox for a submission. The submission's programs, its build scripts among them, are assumed
+//! to be hostile.
 //!
-//! Everything of a submission is started through `course contain`, which enters a session of its
+//! Everything of a submission is started through `course contain`, which begins a session of its
 //! own, sets limits that cannot be raised again (setrlimit(2)), becomes another user, gives up
-//! every way to gain privileges, and only then executes the program. It is an exec, not a parent,
-//! so the suite judges the program itself.
+//! every way to gain privileges, and only then executes the program. No process stays between the
+//! suite and the program, because `course contain` does not fork.
 //!
 //! ```text
 //!   BASE          0755 root   made for one submission, deleted with everything in it
@@ -14,15 +15,16 @@
 //! ```
 //!
 //! Limits on processes, memory, files and descriptors are the kernel's, for each process or user.
-//! What all processes use together is measured while they run ([`Watch`]). Besides `own`, the user
-//! can write where every user may write, such as in `/tmp`. At the end every process of the user is
-//! killed, and so is every descendant of the grader; the directory is deleted, and so is what the
-//! user has left elsewhere. [`Sandbox::close`] fails if something is left.
-//! [`Sandbox::not_contained`] returns the attacks that remain possible.
+//! The memory and disk space of all processes together is measured while they run ([`Watch`]).
+//! Besides `own`, the user can write where every user may write, such as in `/tmp`. At the end
+//! every process of the user is killed, and so is every descendant of the grader; the directory is
+//! deleted, and so is what the user has left elsewhere. [`Sandbox::close`] fails if something is
+//! left. [`Sandbox::not_contained`] returns the attacks that remain possible.
 //!
-//! For a few cases, the suite as root starts the submission as other users
-//! ([`rlimits::users`]), to which the same applies. A grader that is itself killed leaves their
-//! processes and files, which no later grader looks for.
+//! For a few cases, the suite as root starts the submission as still other users
+//! ([`rlimits::users`]), whose processes and files are removed in the same way. If a grader is
+//! itself killed, the processes and files of these other users remain, and no later grader looks
+//! for them.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
@@ -64,18 +66,19 @@ const TICK: Duration = Duration::from_millis(50);
 /// The beginning of the name of each sandbox's directory.
 pub(super) const PREFIX: &str = "course-grade-";
 
-/// The time in which all processes of a submission must be killed.
+/// The longest time that killing all processes of a submission may take.
 const KILLING: Duration = Duration::from_secs(10);
 
-/// The time in which one attempt to kill all processes of a user must end.
+/// The longest time that one attempt to kill all processes of a user may take.
 const KILLER: Duration = Duration::from_secs(1);
 
 /// The result of a command that was run in a sandbox.
 #[derive(Debug)]
 pub struct Finished {
-    /// Whether the command has succeeded.
+    /// Whether the command exited with status 0, and was not killed because of a limit.
     pub success: bool,
-    /// The end of what the command wrote to standard output and standard error.
+    /// The end of the command's standard output and standard error, and the reason why the command
+    /// was killed, if it was.
     pub output: String,
 }
 
@@ -86,12 +89,13 @@ pub struct Sandbox {
     base: TempDir,
     run_as: RunAs,
     limits: Limits,
-    /// The directories in which every user may write.
+    /// The directories in which every user may write, such as /tmp.
     shared: Vec<PathBuf>,
-    /// Whether the processes have been killed and the files deleted.
+    /// Whether [`close`](Self::close) has been called, so that dropping the sandbox cleans up
+    /// nothing.
     closed: bool,
     /// The lock on the submission's user, held as long as this sandbox exists: another grader would
-    /// kill the user's processes.
+    /// kill the user's processes. `None` if the submission runs as the grader's own user.
     _lock: Option<Flock<File>>,
 }
 
@@ -100,8 +104,8 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// Fails if the submission's user runs or owns something else, or if a limit does not hold on
-    /// this machine.
+    /// Fails if the submission's user already runs a process or owns a file in a directory in which
+    /// every user may write, or if a limit does not hold on this machine.
     pub fn new(run_as: RunAs, limits: &Limits) -> anyhow::Result<Self> {
         let lock = match run_as {
             RunAs::Other(uid, _) => Some(lock(uid)?),
@@ -124,7 +128,8 @@ impl Sandbox {
                 stray.display()
             );
         }
-        // A process whose parent has ended becomes a child of the grader, and so can be found.
+        // As a subreaper, the grader becomes the parent of each descendant whose own parent has
+        // ended, so that such a process can be found.
         #[cfg(target_os = "linux")]
         nix::sys::prctl::set_child_subreaper(true)?;
         let base = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
@@ -204,8 +209,8 @@ impl Sandbox {
             RunAs::Same => None,
         };
         if user.is_none() {
-            // The kernel's limit counts all processes of the grader's user, so those which already
-            // run are added.
+            // The kernel's limit counts all processes of the grader's user, so the number of
+            // processes that already run is added to the limit.
             let me = unistd::getuid();
             let mine = processes::all().into_iter().filter(|p| p.uid == me.as_raw());
             processes += mine.map(|process| process.threads).sum::<u64>();
@@ -230,8 +235,8 @@ impl Sandbox {
         }
     }
 
-    /// Returns the beginning of a command line that runs a program in the sandbox: everything
-    /// before the program's own path.
+    /// Returns the beginning of a command line that confines a process and takes the action
+    /// `action` of `course contain`. The path and the arguments of a program can follow.
     fn contain(
         &self,
         confinement: &Confinement,
@@ -271,8 +276,8 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Makes a script that runs a program in the sandbox, with `arguments` before the script's own
-    /// arguments. Returns the script's path.
+    /// Makes a script that runs a program in the sandbox. The program's arguments are `arguments`,
+    /// followed by the script's own. Returns the script's path.
     ///
     /// # Errors
     ///
@@ -293,12 +298,12 @@ impl Sandbox {
         Ok(path)
     }
 
-    /// Returns a shell command that runs another shell command in the sandbox and in a directory.
-    /// Placeholders in the other command remain placeholders.
+    /// Returns a shell command that runs the shell command `command` in the sandbox, in a
+    /// directory. Placeholders in `command`, such as `{port}`, are kept.
     ///
     /// # Errors
     ///
-    /// Fails if the confinement cannot be written as text.
+    /// Fails if the confinement cannot be written as JSON.
     pub fn wrap_command(
         &self,
         command: &str,
@@ -325,15 +330,18 @@ impl Sandbox {
     }
 
     /// Copies a program to a directory in which the submission can run it but not change it.
+    /// Returns the path of the copy.
     ///
     /// # Errors
     ///
-    /// Fails if the program is no regular file.
+    /// Fails if the program is no regular file, or cannot be copied.
     pub fn adopt(&self, name: &str, program: &Path) -> anyhow::Result<PathBuf> {
         let is_file = fs::symlink_metadata(program).is_ok_and(|m| m.is_file());
         ensure!(is_file, "{} is no file", program.display());
         let copy = self.path("bin").join(format!("{name}.program"));
-        // cp(1) makes the copy: see `copy_program` in the suite's `target.rs`.
+        // Another process, cp(1), makes the copy. If this process wrote the copy, a child that
+        // another thread forks at that moment could keep it open for writing, and a program that is
+        // open for writing cannot be executed (execve(2), ETXTBSY).
         let cp = Command::new("cp").arg("--").arg(program).arg(&copy).status()?;
         ensure!(cp.success(), "cannot copy {}", program.display());
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
@@ -345,7 +353,8 @@ impl Sandbox {
     /// # Errors
     ///
     /// Fails if the program is no regular file, or if a symbolic link on its path leads out of the
-    /// directory in which the submission can write: the grader could read what the submission cannot.
+    /// directory in which the submission can write: the grader would otherwise copy a file that the
+    /// submission itself cannot read.
     pub fn adopt_built(&self, name: &str, program: &Path) -> anyhow::Result<PathBuf> {
         let own = self.path("own").canonicalize()?;
         let whole = program.canonicalize();
@@ -358,11 +367,13 @@ impl Sandbox {
         self.adopt(name, program)
     }
 
-    /// Runs a command in the sandbox to its end, with some environment variables replaced.
+    /// Runs a program in the sandbox until it ends, or kills it after the time `most`. The
+    /// variables in `environment` are added to its environment, or replace those with the same
+    /// names.
     ///
     /// # Errors
     ///
-    /// Fails if the command cannot be started. A command that is killed because it exceeds a limit
+    /// Fails if the program cannot be started. A program that is killed because it exceeds a limit
     /// is no error, but has not succeeded.
     pub fn run(
         &self,
@@ -401,7 +412,8 @@ impl Sandbox {
 
     /// Runs `body` while the submission's processes are watched. When the submission exceeds a
     /// limit, or when the deadline has passed, all its processes are killed, again and again until
-    /// `body` ends. Also returns the reason why they were killed, if they were.
+    /// `body` ends. Returns the result of `body`, and the reason why the processes were killed, if
+    /// they were.
     pub fn watched<R>(
         &self,
         deadline: Instant,
@@ -422,7 +434,7 @@ impl Sandbox {
                     }
                 }
             });
-            // The watcher ends even if the body panics.
+            // This guard ends the watching thread, even if `body` panics.
             let over = OnDrop(|| {
                 watch.over.store(true, Ordering::Release);
                 watcher.thread().unpark();
@@ -435,7 +447,8 @@ impl Sandbox {
     }
 
     /// Returns the reason to kill the submission's processes, in words: the deadline has passed, or
-    /// a limit is exceeded. `None` if there is no reason.
+    /// a limit is exceeded. Returns `None` if there is no reason. Memory is measured at every tenth
+    /// of the ticks that `ticks` counts, disk space at every twentieth.
     fn excess(&self, deadline: Instant, ticks: u32) -> Option<String> {
         let limits = &self.limits;
         if Instant::now() >= deadline {
@@ -469,7 +482,7 @@ impl Sandbox {
         is_user_of(self.run_as, uid)
     }
 
-    /// Returns the submission's processes.
+    /// Returns the submission's processes: those of its users, and all descendants of this process.
     fn processes(&self) -> Vec<Process> {
         let all = processes::all();
         let descendants = processes::descendants(&all);
@@ -484,8 +497,8 @@ impl Sandbox {
         processes
     }
 
-    /// Kills every process of the submission: all of its users', and all descendants of this
-    /// process, whatever their user. Returns whether none is left.
+    /// Kills every process of the submission: all of its users' processes, and all descendants of
+    /// this process, whatever their user. Returns whether all have ended within [`KILLING`].
     pub fn kill_all(&self) -> bool {
         let end = Instant::now() + KILLING;
         let mut left = self.alive();
@@ -512,8 +525,9 @@ impl Sandbox {
         }
     }
 
-    /// Kills every process of a user at once. A process of the user can stop or kill the killer, which
-    /// has the same user, so the killer has limited time; [`kill_all`](Self::kill_all) tries again.
+    /// Kills every process of a user at once, by a process that runs as this user, the killer.
+    /// Another process of the user can stop or kill the killer, so the killer has limited time, and
+    /// [`kill_all`](Self::kill_all) tries again.
     fn kill_user(&self, uid: u32) {
         let group = match self.run_as {
             RunAs::Other(own, group) if own.as_raw() == uid => group.as_raw(),
@@ -529,8 +543,9 @@ impl Sandbox {
         end_within(&mut killer, KILLER);
     }
 
-    /// Reaps the processes that the submission has left to the grader. To be called only while no
-    /// server runs, because the suite waits for its servers itself.
+    /// Reaps all children of the grader that have ended, among them processes that the submission
+    /// has left behind. Must not be called while a server runs, because the suite itself waits for
+    /// its servers.
     pub fn reap(&self) {
         while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             if status == WaitStatus::StillAlive {
@@ -540,18 +555,18 @@ impl Sandbox {
     }
 
     /// Returns the files that the submission's users own in directories in which every user may
-    /// write.
+    /// write, such as /tmp.
     fn strays(&self) -> BTreeSet<PathBuf> {
         traces::strays(&self.shared, |uid| self.is_user(uid))
     }
 
-    /// Kills the submission's processes, and deletes the directory and everything that the
-    /// submission has left elsewhere.
+    /// Kills the submission's processes, and deletes the sandbox's directory and everything that
+    /// the submission has left elsewhere.
     ///
     /// # Errors
     ///
-    /// Fails if a process or a file is left: the results of the submission, and of the next one,
-    /// are then worth nothing.
+    /// Fails if a process or a file is left, which could falsify the results of this submission and
+    /// of the next one.
     pub fn close(mut self) -> anyhow::Result<()> {
         self.closed = true;
         self.clean()
@@ -572,8 +587,8 @@ impl Sandbox {
         removed.into_iter().collect()
     }
 
-    /// Returns the attacks that remain possible for a submission in spite of the sandbox. `secret`
-    /// is a file of the instructor's that the submission should not be able to read.
+    /// Returns the attacks that remain possible for a submission in spite of the sandbox, in words.
+    /// `secret` is a file of the instructor's that the submission should not be able to read.
     pub fn not_contained(&self, secret: &Path) -> Vec<String> {
         let mut list = Vec::new();
         match self.run_as {
@@ -637,7 +652,8 @@ impl<F: FnMut()> Drop for OnDrop<F> {
     }
 }
 
-/// The state of the watch over a submission's processes.
+/// The state of a thread that watches a submission's processes: whether it should end, and why the
+/// processes are being killed, if they are.
 #[derive(Debug, Default)]
 pub struct Watch {
     over: AtomicBool,
@@ -668,19 +684,21 @@ fn end_within(child: &mut Child, most: Duration) {
     }
 }
 
-/// Returns whether a submission's processes run as the user `uid`: as the submission's user `run_as`, or
-/// as a user that the suite has chosen for a case about permissions or the limit on processes.
+/// Returns whether a submission's processes run as the user `uid`: as the submission's user
+/// `run_as`, or as a user that the suite has chosen for a case about permissions or the limit on
+/// processes.
 fn is_user_of(run_as: RunAs, uid: u32) -> bool {
     let own = matches!(run_as, RunAs::Other(own, _) if own.as_raw() == uid);
     own || (unistd::geteuid().is_root() && rlimits::users().contains(&uid))
 }
 
-/// Returns a word quoted for the shell, which reads it back unchanged.
+/// Returns a word in quotes, which the shell reads back as exactly this word.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// Returns a path of the running program, even if its file has been replaced meanwhile.
+/// Returns a path from which the running program can be copied; on Linux even if the program's file
+/// has been replaced meanwhile.
 fn this_program() -> io::Result<PathBuf> {
     let running = PathBuf::from("/proc/self/exe");
     if running.exists() { Ok(running) } else { env::current_exe() }
@@ -688,12 +706,14 @@ fn this_program() -> io::Result<PathBuf> {
 
 /// Waits until no other grader uses the user `uid`, and locks this user for this grader.
 fn lock(uid: Uid) -> anyhow::Result<Flock<File>> {
-    // Only root can create files in `/var/run`, and open this one, so no other user can hold the lock.
+    // Only root can create files in `/var/run`, and open this one, so no other user can hold the
+    // lock.
     let path = PathBuf::from(format!("/var/run/course-grade-{uid}.lock"));
     let context = || path.display().to_string();
     let open = File::options().create(true).append(true).mode(0o600).open(&path);
     let file = open.with_context(context)?;
-    // An earlier edition has created the file with another mode.
+    // A file that an earlier edition of the course has created may have a mode that lets other
+    // users open it.
     file.set_permissions(fs::Permissions::from_mode(0o600)).with_context(context)?;
     let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => return Ok(lock),

@@ -1,4 +1,4 @@
-//! A submission's files: what is taken from it, and nothing else.
+//! Takes from a submission the files that a plan names, and no others.
 
 use std::fs;
 use std::io::{ErrorKind, Read as _};
@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
-/// Files by their path, which is relative to a starter or to a submission.
+/// The contents of files, by path. The paths are relative to a starter or to a submission.
 pub type Files = std::collections::BTreeMap<String, Vec<u8>>;
 
-/// The most bytes of one file that are taken.
+/// The size in bytes of the largest file that is taken from a submission.
 const MOST_BYTES: u64 = 1024 * 1024;
 
-/// The most files that are taken, and the most directories that are read.
+/// The largest number of files that are taken from a submission, and of directories that are read
+/// below a directory that the plan names.
 const MOST_FILES: usize = 1000;
 
 /// The depth of the deepest directory that is read, counted from the submission's own directory.
@@ -35,7 +36,8 @@ pub fn take(directory: &Path, wanted: &[String]) -> (Files, Vec<String>) {
     (files, notes)
 }
 
-/// Returns whether a path is among the files and directories in `wanted`.
+/// Returns whether a path is one of the files in `wanted`, or is below one of the directories
+/// there, whose names end with `/`.
 pub fn is_wanted(path: &str, wanted: &[String]) -> bool {
     wanted.iter().any(|name| match name.ends_with('/') {
         true => path.starts_with(name),
@@ -112,7 +114,8 @@ fn no_links(base: &Path, path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns all files below an instructor's directory, except what builds leave there.
+/// Returns all files below a directory of the instructor's, except those in directories called
+/// `target` or `.git`.
 ///
 /// # Errors
 ///

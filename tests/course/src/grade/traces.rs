@@ -9,24 +9,27 @@ use std::{env, fs};
 
 use anyhow::{Context as _, ensure};
 
-/// The directories whose subdirectories are searched for ones in which every user may write.
+/// The directories whose direct subdirectories may be open to every user for writing.
 const PARENTS: [&str; 4] = ["/", "/var", "/run", "/dev"];
 
-/// The least space that an entry of a directory takes on the disk, in bytes: an empty file has no
-/// block, but an inode and a name.
+/// The number of bytes that a file or directory counts at least: an empty file has no block on the
+/// disk, but an inode and a name.
 const LEAST: u64 = 4096;
 
-/// The kinds of System V IPC objects: the names in `/proc/sysvipc`, and the options of ipcrm(1).
+/// The kinds of System V IPC objects: the name of each in `/proc/sysvipc`, and the option of
+/// ipcrm(1) that removes such an object.
 const KINDS: [(&str, &str); 3] = [("shm", "-m"), ("msg", "-q"), ("sem", "-s")];
 
-/// Returns the directories in which every user may write, without those below them.
+/// Returns the directories in [`PARENTS`] in which every user may write, and the directory for
+/// temporary files if every user may write there. Directories inside them are not listed.
 pub(super) fn shared_directories() -> Vec<PathBuf> {
     let children = PARENTS.iter().flat_map(|parent| entries(Path::new(parent)));
     let is_shared = |path: &PathBuf| {
         path.metadata().is_ok_and(|m| m.is_dir() && m.mode() & 0o002 != 0)
     };
     let all = children.chain([env::temp_dir()]).filter(is_shared);
-    // The same directory may have two names, such as /var/lock and /run/lock.
+    // The same directory may have two paths, such as /var/lock and /run/lock, so paths are made
+    // canonical and each is listed once.
     let all: BTreeSet<PathBuf> =
         all.filter_map(|path| path.canonicalize().ok()).collect();
     all.into_iter().collect()
@@ -57,8 +60,8 @@ fn entries(directory: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).collect()
 }
 
-/// Returns the bytes that a file, or a directory with everything in it, takes on the disk. What is
-/// so deep that its path is longer than `PATH_MAX` is not counted.
+/// Returns the number of bytes that a file, or a directory with everything in it, takes on the
+/// disk. A file whose path is longer than `PATH_MAX` is not counted.
 pub(super) fn size(path: &Path) -> u64 {
     let (mut bytes, mut open) = (0, vec![path.to_owned()]);
     while let Some(path) = open.pop() {
@@ -71,8 +74,8 @@ pub(super) fn size(path: &Path) -> u64 {
     bytes
 }
 
-/// Deletes a file, or a directory with everything in it. A program of its own, rm(1), does so,
-/// because it copes with any depth.
+/// Deletes a file, or a directory with everything in it. The program rm(1) does the work, because
+/// it copes with directories of any depth.
 ///
 /// # Errors
 ///
