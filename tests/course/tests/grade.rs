@@ -1,8 +1,8 @@
-//! Grades submissions that were made for `assignment/PLAN.toml`: every score must be what it should
-//! be, in all formats, whatever the submission does to get another one.
+//! Grades submissions to the assignment `assignment/PLAN.toml`, some of which try to get another
+//! score than they deserve: each must get its expected score, in all formats.
 //!
-//! As root, submissions run as another user, and the ones that attack are among them. Otherwise they
-//! are skipped, which is an error if `NO_SKIP` is set.
+//! If the tests run as root, submissions run as another user, and some attack the grader. Otherwise
+//! these attacks are skipped, which is an error if `NO_SKIP` is set.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,7 +28,7 @@ fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Grades a submission. Returns the exit status and the report.
+/// Grades a submission with the program `course`. Returns the exit status and the report.
 fn grade(submission: &Path, user: u32, format: &str) -> anyhow::Result<(i32, String)> {
     let out = tempfile::tempdir()?;
     let file = out.path().join("reports/of week 5/report"); // the grader makes the directories
@@ -48,7 +48,8 @@ fn grade(submission: &Path, user: u32, format: &str) -> anyhow::Result<(i32, Str
     Ok((status, read(&file)?))
 }
 
-/// For each of the parts Begin, Framing and Many: the points, and the number of cases that pass.
+/// The expected results of the parts Begin, Framing and Many, in this order: the points, and the
+/// number of cases that pass.
 #[derive(Debug, PartialEq)]
 struct Expected {
     points: [f64; 3],
@@ -58,7 +59,8 @@ struct Expected {
 const NOTHING: Expected = Expected { points: [0.0; 3], passed: [0; 3] };
 const EVERYTHING: Expected = Expected { points: [40.0, 30.0, 30.0], passed: [4, 4, 3] };
 
-/// Checks a report in JSON. Returns the text of everything in it that a student may read.
+/// Checks a report in JSON against the expected results. Returns the report's notes for the
+/// student.
 fn assert_json(report: &str, expected: &Expected) -> anyhow::Result<String> {
     let report: Value = serde_json::from_str(report)?;
     let parts = report["parts"].as_array().context("no parts")?;
@@ -84,8 +86,8 @@ fn assert_grade(name: &str, user: u32, expected: &Expected) -> anyhow::Result<St
     assert_json(&report, expected).with_context(|| name.to_owned())
 }
 
-/// Copies a submission, and puts two paths into the copy's sources: of the file that it attacks,
-/// and of the file that it tries to leave behind.
+/// Copies a submission, and replaces two placeholders in the copy's sources: one by the path of the
+/// file that the submission attacks, one by the path of a file that it tries to leave behind.
 fn aimed(name: &str, guarded: &Path, stray: &Path) -> anyhow::Result<tempfile::TempDir> {
     let made = tempfile::tempdir()?;
     let from = assignment().join("submissions").join(name);
@@ -101,7 +103,7 @@ fn aimed(name: &str, guarded: &Path, stray: &Path) -> anyhow::Result<tempfile::T
     Ok(made)
 }
 
-/// Returns whether attacks can be tried: only root can contain them.
+/// Returns whether submissions that attack can be graded: only root can contain them.
 fn can_attack() -> bool {
     let can = is_root();
     assert!(
@@ -163,11 +165,12 @@ fn half_a_solution_loses_one_part_in_all_formats() -> anyhow::Result<()> {
         reports["csv"]
     );
     recorded("half.csv", &reports["csv"])?;
-    // The page shows the first failure; what is not contained depends on the user.
+    // The book shows the text report up to the first failure. The report's end, the list of attacks
+    // that are not contained, is left out because it depends on the user that grades.
     let (begin, _) =
         reports["text"].split_once("\n  headers::two_hosts").context("two_hosts")?;
     recorded("half.txt", begin)?;
-    // The report announces the part whose result students do not see yet.
+    // The report for Gradescope announces the part whose result students may not see yet.
     let gradescope = is_gradescope(&reports["gradescope"])?;
     let output = gradescope["output"].as_str().unwrap_or_default();
     assert!(output.contains("The part Many (30 points)"), "{output}");
@@ -186,7 +189,7 @@ fn recorded(name: &str, fresh: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Grades a submission once for each format.
+/// Grades a submission once for each format, checks the reports, and returns them by format.
 fn all_formats(
     name: &str,
     user: u32,
@@ -285,7 +288,8 @@ fn a_killed_grader_leaves_a_report_with_zeros_and_the_next_one_cleans_up()
         .env("TMPDIR", out.path()) // a killed grader leaves its directory
         .stdout(std::process::Stdio::null())
         .spawn()?;
-    // A process of the user with the program's name shows that the server has been started.
+    // The server has been started as soon as a process of the submission's user has the program's
+    // name.
     let is_started = || {
         let all = fs::read_dir("/proc").into_iter().flatten().flatten();
         let mut names = all.filter_map(|entry| {
@@ -310,14 +314,16 @@ fn a_killed_grader_leaves_a_report_with_zeros_and_the_next_one_cleans_up()
     Ok(())
 }
 
-/// An assignment without Cargo in a directory of its own.
+/// An assignment in a temporary directory, whose server is built and started by commands instead of
+/// Cargo.
 struct ByCommand {
     directory: tempfile::TempDir,
 }
 
 impl ByCommand {
-    /// Makes an assignment of two parts: the starter has one file, which `build` and `run` use.
-    /// `more` contains further lines of the plan.
+    /// Makes an assignment of two parts. Its starter has one file, called `file`, from which the
+    /// command `build` builds the server and the command `run` starts it. `more` contains further
+    /// lines of the plan.
     fn new(file: &str, build: &str, run: &str, more: &str) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let build =
@@ -366,10 +372,11 @@ fn a_server_in_another_language_is_built_and_run_by_commands() -> anyhow::Result
     let hello = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("languages/hello.c"))?;
     let right = plan.grade("hello.c", &hello, USERS + 7)?;
     ensure!(right["score"] == 7.5 && right["max_score"] == 10.0, "{right:#}");
-    // What the server does not offer scores zero: its command has no `{head-timeout}`.
+    // A case that sets an option scores zero if the server does not offer the option: the command
+    // has no placeholder `{head-timeout}`.
     let why = right["parts"][1]["cases"][0]["why"].as_str().unwrap_or_default();
     ensure!(why.contains("no placeholder for --head-timeout"), "{right:#}");
-    // A failure says how to start the server by hand, without the sandbox.
+    // The report of a failed case says how to start the server by hand, without the sandbox.
     let slip = hello.replace("Hello, World!", "Hello, Wurld!");
     let slip = plan.grade("hello.c", &slip, USERS + 7)?;
     ensure!(slip.to_string().contains("\"start\":\"./hello 8080"), "{slip:#}");
@@ -384,8 +391,8 @@ fn a_submission_that_uses_too_much_of_something_is_stopped() -> anyhow::Result<(
     if !can_attack() {
         return Ok(());
     }
-    // Each of these submissions ends by itself even if nothing stops it: after 40 MiB of files, 150
-    // MiB of memory, or 30 seconds.
+    // Each of these submissions ends by itself even if the grader does not stop it: after 40 MiB of
+    // files, 150 MiB of memory, or 30 seconds.
     let files = "for n in $(seq 40); do head -c 1048576 /dev/zero > $TMPDIR/$n; done; exec sleep 30";
     let memory =
         "(head -c 150000000 /dev/zero; sleep 30) | tail -c 150000000 > $TMPDIR/end";
@@ -446,7 +453,8 @@ fn files_that_the_user_owned_before_are_not_deleted() -> anyhow::Result<()> {
     let error = String::from_utf8_lossy(&output.stderr);
     let path = owned.path().display().to_string();
     ensure!(output.status.code() == Some(2) && error.contains(&path), "{output:?}");
-    // No other user can open, and so hold, the lock on the user.
+    // No other user can open the file whose lock reserves the submission's user, so none can hold
+    // the lock.
     let lock = fs::metadata(format!("/var/run/course-grade-{user}.lock"))?;
     assert_eq!(lock.permissions().mode() & 0o777, 0o600);
     Ok(())
@@ -457,7 +465,7 @@ fn a_program_outside_the_build_directory_is_not_taken() -> anyhow::Result<()> {
     if !can_attack() {
         return Ok(());
     }
-    // While it is built, the submission replaces the build directory by a symbolic link.
+    // This build script replaces the directory of the compiled program by a symbolic link.
     let script = r#"
         fn main() {
             let out = std::path::PathBuf::from(std::env::var("OUT_DIR").unwrap());
@@ -523,8 +531,8 @@ fn the_plan_is_proved() -> anyhow::Result<()> {
     recorded("check.txt", &text)
 }
 
-/// In this test, Gradescope's directories are below a temporary directory, and everything in them
-/// is as `setup.sh` leaves it.
+/// Runs the script that Gradescope starts. Gradescope's directories are below a temporary
+/// directory, with the contents that `setup.sh` would leave there.
 #[test]
 fn gradescopes_script_writes_results_or_fails() -> anyhow::Result<()> {
     if !can_attack() {
@@ -552,7 +560,7 @@ fn gradescopes_script_writes_results_or_fails() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks a report against `schemas/gradescope.json`.
+/// Checks a report against `schemas/gradescope.json`. Returns the parsed report.
 fn is_gradescope(report: &str) -> anyhow::Result<Value> {
     let report: Value = serde_json::from_str(report)?;
     let schema: Value = serde_json::from_str(include_str!("schemas/gradescope.json"))?;
@@ -560,7 +568,8 @@ fn is_gradescope(report: &str) -> anyhow::Result<Value> {
     Ok(report)
 }
 
-/// Checks a value against the keywords of JSON Schema that `schemas/gradescope.json` uses.
+/// Checks a value against the keywords of JSON Schema that `schemas/gradescope.json` uses. `place`
+/// names the value in error messages.
 fn fits(value: &Value, schema: &Value, place: &str) -> anyhow::Result<()> {
     let right = match schema["type"].as_str() {
         Some("object") => value.is_object(),
@@ -619,7 +628,8 @@ fn is_junit(report: &str) -> anyhow::Result<()> {
             children.as_array().is_some_and(|all| all.contains(&name.into()))
         });
         ensure!(allowed, "<{name}> in {open:?}");
-        // Each attribute is NAME="VALUE", and no value contains a quote or a `<`.
+        // Each attribute is NAME="VALUE", and no value contains a quote or a `<`, so every second
+        // text between quotes is a name.
         let names: Vec<_> = attributes.split('"').step_by(2).collect();
         let names = names.iter().map(|name| name.trim().trim_end_matches('='));
         let names: Vec<_> = names.filter(|name| !name.is_empty()).collect();

@@ -1,6 +1,7 @@
-//! Tests that the ladder fits the book and its sources, and that the files that `new` writes
-//! compile offline and without a warning. `.ci/run` proves the gates: `cargo run -p course --
-//! gates`.
+//! Tests that the ladder, the ordered list of the course's steps, fits the book and its
+//! sources, and that the files that `course new` writes compile offline and without a
+//! warning. The gates of the steps are proved by another command in `.ci/run`: `cargo
+//! run -p course -- gates`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -69,7 +70,8 @@ fn a_chapter_is_copied_with_holes_of_its_own() -> anyhow::Result<()> {
     }
     ensure!(files["ch05-epoll/src/epoll.rs"].contains("todo!"));
     ensure!(!files["ch02-threadpool/src/queue.rs"].contains("todo!"));
-    // Of the book, only files that a test of the chapter reads are copied.
+    // Of the book's pages and files, only those that a test of the chapter reads are
+    // copied.
     let mut pages = files.keys().filter(|file| file.starts_with("book"));
     ensure!(pages.all(|file| file.starts_with("book/src/deploy/")), "the book is copied");
     ensure!(Track::load("ch09").is_err());
@@ -77,7 +79,7 @@ fn a_chapter_is_copied_with_holes_of_its_own() -> anyhow::Result<()> {
 }
 
 fn run(program: &str, directory: &Path, arguments: &[&str]) -> anyhow::Result<Output> {
-    // One directory for all runs of this test, so that the libraries are built once.
+    // All runs share one build directory, so that the libraries are built once.
     let target = checkout().join("target/course/try/target");
     let mut command = Command::new(program);
     command.current_dir(directory).args(arguments).env("CARGO_TARGET_DIR", target);
@@ -109,8 +111,9 @@ fn is_on_the_page(printed: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the parts of the output before and after the description of the failure, which is a
-/// race: the server closes with unread bytes, and the reset may cut its response off.
+/// Returns the output before and after the description of a failed case. The
+/// description varies, because the case is a race: the server closes a connection with
+/// unread bytes, and the reset that follows may cut the server's response off.
 fn around_failure(text: &str) -> Option<(&str, &str)> {
     let (before, failure) = text.split_once("\nexpected ")?;
     let (_, after) = failure.split_once("\n\n")?;
@@ -129,7 +132,7 @@ fn a_learner_begins() -> anyhow::Result<()> {
     let made = run(course, &base, &["new", "mine"])?;
     ensure!(made.status.success(), "{}", text(&made));
 
-    // A second `new` fails and changes nothing.
+    // A second `course new` into the same directory fails.
     let again = run(course, &base, &["new", "mine"])?;
     ensure!(!again.status.success() && text(&again).contains("exists already"));
 
@@ -143,7 +146,8 @@ fn a_learner_begins() -> anyhow::Result<()> {
     ensure!(built.status.success(), "{}", text(&built));
     ensure!(!text(&built).contains("warning"), "{}", text(&built));
 
-    // The first step is red, and its output has everything that the learner needs.
+    // The first step is red (a check fails), and the output has everything that the
+    // learner needs.
     let step = run(course, &mine, &["step"])?;
     ensure!(step.status.code() == Some(1), "{}", text(&step));
     for part in [
@@ -209,7 +213,7 @@ fn a_learner_begins() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the output of git in a learner's crate.
+/// Runs git in a learner's crate, as the learner. Returns the output.
 fn git(mine: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     let user = ["-c", "user.name=learner", "-c", "user.email=learner@localhost"];
     let output = run("git", mine, &[&user, arguments].concat())?;
@@ -231,15 +235,16 @@ fn an_update_with_conflicts_keeps_the_work() -> anyhow::Result<()> {
         Ok(fs::write(mine.join(file), text.replacen(from, to, 1))?)
     };
 
-    // The crate was made when the first line of a file was another, and the learner has changed
-    // that line.
+    // Makes a conflict: the crate seems to come from an older starter, in which the
+    // first line of a file was different, and the learner has changed that line.
     change(spin, "//! ", "//! Once: ")?;
     change(mark, "edition = \"", "edition = \"old-")?;
     git(&mine, &["commit", "--quiet", "--all", "--message=An old starter"])?;
     git(&mine, &["branch", "--force", "starter"])?;
     change(spin, "//! Once: ", "//! Mine: ")?;
 
-    // The update says which file conflicts, and changes nothing else when it is repeated.
+    // The update names the file with the conflict. When the update is repeated, it
+    // changes nothing.
     for _ in 0..2 {
         let update = run(course, &mine, &["step", "update"])?;
         let said = text(&update);
@@ -258,7 +263,7 @@ fn an_update_with_conflicts_keeps_the_work() -> anyhow::Result<()> {
     let update = run(course, &mine, &["step", "update"])?;
     ensure!(text(&update).contains("before-update-2"), "{}", text(&update));
 
-    // When no marker is left, the update finishes.
+    // When no conflict marker is left in the file, the update finishes.
     fs::write(mine.join(spin), &kept)?;
     let update = run(course, &mine, &["step", "update"])?;
     ensure!(update.status.success(), "{}", text(&update));

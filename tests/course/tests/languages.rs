@@ -1,5 +1,5 @@
-//! Tests that the starters in other languages reach the first rung and not the second. A language
-//! whose compiler is not installed is skipped.
+//! Tests that the starters in other languages pass the first rung of the ladder, which is a group
+//! of cases, and not the second. A language whose compiler is not installed is skipped.
 
 use std::path::Path;
 use std::process::Command;

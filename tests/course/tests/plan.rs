@@ -1,4 +1,5 @@
-//! Tests that a plan that contradicts itself or the suite is refused, with what to do about it.
+//! Tests that a plan that contradicts itself or the suite is refused, with a message that says what
+//! to do about it.
 
 use std::path::{Path, PathBuf};
 
@@ -92,7 +93,8 @@ fn patterns_choose_cases_in_the_suites_order() {
     let turned =
         PART.replace("\"framing\"", "\"chunks\", \"!*equal*\", \"framing::two_*\"");
     assert_eq!(names, chosen(&turned));
-    // A project, which goes beyond the contract, has to be named.
+    // The pattern `*` does not match the cases of projects, which go beyond the contract: the
+    // pattern for such cases begins with the project's name.
     let is_project = |name: &String| name.starts_with("project_");
     assert!(!chosen(&PART.replace("framing", "*")).iter().any(is_project));
     assert!(chosen(&PART.replace("framing", "project_pool")).iter().all(is_project));

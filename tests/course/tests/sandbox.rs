@@ -1,6 +1,6 @@
-//! Tests the limits of a confined program, one by one. Before a program is started that only a
-//! limit stops, a harmless program proves that the limit holds; without that proof the other
-//! program is not started. The test is skipped for any other user than root, which is an error if
+//! Tests the limits of a confined program, one by one. Some of the tested programs would not stop
+//! without a limit, so a harmless program first proves that each limit holds; without that proof no
+//! such program is started. The test is skipped unless it runs as root, and the skip is an error if
 //! `NO_SKIP` is set.
 
 use std::path::Path;
@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 
 const COURSE: &str = env!("CARGO_BIN_EXE_course");
 
-/// Returns the number of a user as which nothing else runs: another run of this test would kill its
-/// processes.
+/// Returns a user ID that depends on this process, so that no other run of this test has it: each
+/// run kills all processes of its user.
 fn user() -> u32 {
     719_000 + std::process::id() % 10_000
 }
 
-/// Runs a shell script confined.
+/// Runs a shell script under a confinement. Returns its output.
 fn confined(confinement: &Value, script: &str) -> anyhow::Result<Output> {
     let mut command = Command::new(COURSE);
     command.args(["contain", &confinement.to_string(), "run", "/bin/sh", "-c", script]);
@@ -92,7 +92,8 @@ fn limits_bind_and_everything_is_killed() -> anyhow::Result<()> {
     let file = confined(&usual, "head -c 100000 /dev/zero > large; wc -c < large")?;
     ensure!(text(&file).contains("4096\n"), "{}", text(&file));
 
-    // Nothing outside its own directory can be written or removed.
+    // Outside its own directory, the confined program can neither read a private file nor write or
+    // remove a file.
     let secret = base.path().join("secret");
     fs::write(&secret, "secret")?;
     fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
@@ -103,7 +104,7 @@ fn limits_bind_and_everything_is_killed() -> anyhow::Result<()> {
     ensure!(!outside.contains("secret\n") && outside.contains("end"), "{outside}");
     ensure!(fs::read_to_string(&secret)? == "secret", "it was changed");
 
-    // A program that would run for ever is ended by the limit on its processor time.
+    // The limit on processor time ends a program that would otherwise run forever.
     let spinning = with(&usual, "cpu", 1);
     let spun = confined(&spinning, "while :; do :; done; echo survived")?;
     ensure!(
@@ -119,13 +120,14 @@ fn limits_bind_and_everything_is_killed() -> anyhow::Result<()> {
     ensure!(!large.contains("2147483647"), "{large}");
 
     let killer = Killer(usual.clone());
-    // A fork bomb that ends by itself after 60 processes gets at most 20, and the killer finds
-    // them all, whatever session they are in.
+    // A fork bomb that ends by itself after 60 processes gets at most 20 of them. The killer finds
+    // all of these, whatever session they are in.
     let script = "for n in $(seq 60); do setsid sleep 300 & done; wait";
     let mut bomb = Command::new(COURSE);
     bomb.args(["contain", &usual.to_string(), "run", "/bin/sh", "-c", script]);
     let mut bomb = bomb.stderr(std::process::Stdio::piped()).spawn()?;
-    // Some shells end when they cannot fork, while their children sleep on; others try again.
+    // Some shells end when they cannot fork, while their children still sleep; other shells try
+    // again.
     let mut most = 0;
     loop {
         let has_ended = bomb.try_wait()?.is_some();
@@ -134,8 +136,8 @@ fn limits_bind_and_everything_is_killed() -> anyhow::Result<()> {
             break;
         }
     }
-    // The processes are counted one after another, so one that ends and one that begins meanwhile may
-    // both be counted.
+    // The processes are counted one after another. If one ends and another begins meanwhile, both
+    // may be counted, so the count may exceed 20.
     ensure!(most < 40, "there were {most} processes");
     ensure!(most > 1, "the bomb did nothing");
     let killed = killer.kill()?;
@@ -148,7 +150,8 @@ fn limits_bind_and_everything_is_killed() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A guard that kills all processes of a confinement's user, also if the test fails.
+/// A guard that kills all processes of a confinement's user when it is dropped, also if the test
+/// fails.
 struct Killer(Value);
 
 impl Killer {

@@ -46,7 +46,8 @@ fn serve(mut client: TcpStream) -> io::Result<()> {
                 client.write_all(
                     b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n",
                 )?;
-                // A close with unread bytes would reset the connection, and the response with it.
+                // Closing a connection with unread bytes would reset it, and the reset could
+                // destroy the response.
                 client.shutdown(Shutdown::Write)?;
                 while client.read(&mut [0; 4096])? > 0 {}
                 return Ok(());

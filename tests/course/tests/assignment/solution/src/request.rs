@@ -1,15 +1,16 @@
 //! Parses one request at the beginning of a buffer.
 
-/// The parts of a request without content that the server needs.
+/// The parts of a request that the server needs; requests with content are refused.
 pub struct Request {
     pub target: String,
     pub close: bool,
 }
 
-/// The reason for a refusal: the bytes are no request, or one with two meanings.
+/// The error for bytes that are not a valid request, or whose meaning is ambiguous.
 pub struct Malformed;
 
-/// Returns the first request and its length, or `None` if its head is not complete.
+/// Returns the first request in `bytes` and the request's length in bytes, or `None` if the
+/// request's head is not complete yet.
 pub fn first(bytes: &[u8]) -> Result<Option<(Request, usize)>, Malformed> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
         return if bytes.len() > 8192 { Err(Malformed) } else { Ok(None) };

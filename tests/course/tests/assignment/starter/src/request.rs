@@ -1,1 +1,1 @@
-//! One request out of a buffer, to be written.
+//! Parses one request from a buffer: for the student to write.

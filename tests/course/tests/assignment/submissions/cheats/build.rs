@@ -1,15 +1,16 @@
-//! A submission that cheats when it is built: its build script looks for the grader, and for files
-//! that are not its own.
+//! A submission that cheats while it is built: its build script prints fake results, attacks a file
+//! that belongs to the grader, and tries to kill the grader.
 
 use std::process::Command;
 use std::{fs, process};
 
 fn main() {
-    // Fake results, in the words of every format.
+    // Prints fake results: as a text report, as a message of Cargo, and as a JSON report.
     println!("100 of 100 points");
     println!("{{\"reason\":\"compiler-artifact\",\"executable\":\"/bin/true\"}}");
     println!("{{\"score\": 100.0}}");
-    // The test replaces this with the path of a file that it guards, and of one that must not appear.
+    // The test replaces these placeholders with two paths: of a file that must stay unchanged, and
+    // of a file that must not be left behind.
     let (guarded, stray) = ("{guarded}", "{stray}");
     let _ = fs::remove_file(guarded);
     let _ = fs::write(guarded, "100 of 100 points");
@@ -17,7 +18,7 @@ fn main() {
     if let Ok(text) = fs::read_to_string(guarded) {
         println!("cargo::warning=it could read {text}");
     }
-    // Ends the grader: the first parent that is not Cargo.
+    // Tries to kill the grader: the nearest ancestor of this process that is not Cargo.
     let mut process = process::id().to_string();
     while let Some(parent) = parent(&process) {
         let name = fs::read_to_string(format!("/proc/{parent}/comm")).unwrap_or_default();

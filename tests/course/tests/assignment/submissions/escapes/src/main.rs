@@ -1,5 +1,5 @@
-//! A submission that serves well, and escapes besides: it leaves processes behind in a session of
-//! their own, and files where every user may write.
+//! A submission that serves correctly, and tries to outlive the grading: it leaves processes behind
+//! in a session of their own, and files where every user may write.
 
 mod request;
 
@@ -9,7 +9,7 @@ use std::thread;
 
 fn main() -> io::Result<()> {
     for number in 0..3 {
-        // The test replaces this with the path of a file that must not be left.
+        // The test replaces the placeholder with the path of a file that must not be left behind.
         let _ = std::fs::write("{stray}-".to_owned() + &number.to_string(), "left behind");
         let sleep = ["/bin/sh", "-c", "sleep 300 & sleep 300 & exit"];
         let _ = std::process::Command::new("/usr/bin/setsid").args(sleep).spawn();
@@ -53,7 +53,8 @@ fn serve(mut client: TcpStream) -> io::Result<()> {
                 client.write_all(
                     b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n",
                 )?;
-                // A close with unread bytes would reset the connection, and the response with it.
+                // Closing a connection with unread bytes would reset it, and the reset could
+                // destroy the response.
                 client.shutdown(Shutdown::Write)?;
                 while client.read(&mut [0; 4096])? > 0 {}
                 return Ok(());
