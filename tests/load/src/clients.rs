@@ -1,5 +1,5 @@
-//! All clients, on one thread: the time at which each sends, and the handling of responses and
-//! errors.
+//! All clients of the load generator, which one thread drives: they send requests, and handle
+//! responses and errors.
 
 mod sending;
 
@@ -32,10 +32,12 @@ pub(super) struct Clients<'a> {
     requests: Requests,
     cache: HeadCache,
     buffer: Box<[u8]>,
-    /// Whether a client sends its next request as soon as it has been answered.
+    /// Whether a client goes on to its next request after a response, as during the warm-up and the
+    /// measured time.
     sending: bool,
     pub schedule: Option<Schedule>,
-    /// Clients that pause, each with the time at which it may connect again.
+    /// The clients that pause: for each, the time at which it may connect again, in nanoseconds
+    /// since the start, and its index.
     pausing: VecDeque<(u64, usize)>,
     last_check: u64,
     /// Number of requests in flight, of all clients.
@@ -66,13 +68,13 @@ impl<'a> Clients<'a> {
         })
     }
 
-    /// Returns the time since the start, in nanoseconds.
+    /// Returns the time since the clients were created, in nanoseconds.
     #[inline]
     pub(super) fn now(&self) -> u64 {
         self.start.elapsed().as_nanos() as u64
     }
 
-    /// Returns the number of requests in flight.
+    /// Returns the number of requests in flight, of all clients.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight
     }
@@ -210,8 +212,9 @@ impl<'a> Clients<'a> {
     }
 }
 
-/// Classifies a response that no request preceded. A server that is full may reject a client, and
-/// close the connection, before the client has sent its request.
+/// Returns the failure that a response without a request counts as. A full server may reject a
+/// client, with an error status and a close, before the client has sent its request: this counts as
+/// an unexpected status. Any other such response is malformed.
 fn unrequested(response: Response) -> Failure {
     if response.last && response.status >= 400 {
         Failure::Status

@@ -16,7 +16,7 @@ const CONNECTIONS_PER_ADDRESS: usize = 4096;
 /// Number of source addresses to connect from.
 const SOURCE_ADDRESSES: usize = 250;
 
-/// One client, whether connected or not.
+/// One client of the load generator, whether connected or not.
 #[derive(Debug)]
 pub(super) struct Connection {
     socket: Option<TcpStream>,
@@ -102,14 +102,14 @@ impl Connection {
         self.in_flight
     }
 
-    /// Returns the time since which the client has been waiting for a response, or `None` if no
-    /// request is in flight.
+    /// Returns the time since which the client has been waiting for a response, in nanoseconds
+    /// since the start, or `None` if no request is in flight.
     pub(super) fn waiting_since(&self) -> Option<u64> {
         (self.in_flight > 0).then_some(self.waiting_since)
     }
 
-    /// Adds a request of `length` bytes, which counts as sent at the time `when`, to the requests
-    /// in flight.
+    /// Adds a request of `length` bytes, at the time `now`, to the requests in flight. The request
+    /// counts as sent at the time `when`. Both times are in nanoseconds since the start.
     #[inline]
     pub(super) fn push_request(&mut self, when: u64, now: u64, length: usize) {
         let mut at = self.first + self.in_flight;
@@ -124,8 +124,8 @@ impl Connection {
         self.unsent += length;
     }
 
-    /// Removes the oldest request in flight. Returns the time at which it was sent, or `None` if no
-    /// request was in flight.
+    /// Removes the oldest request in flight. Returns the time at which it was sent, in nanoseconds
+    /// since the start, or `None` if no request was in flight.
     #[inline]
     pub(super) fn complete_request(&mut self, now: u64) -> Option<u64> {
         self.in_flight = self.in_flight.checked_sub(1)?;
@@ -138,7 +138,7 @@ impl Connection {
         Some(sent_at)
     }
 
-    /// Returns whether there are bytes to send, or the connection is not established yet.
+    /// Returns whether there are bytes to send, or the connection is still being established.
     pub(super) fn wants_to_write(&self) -> bool {
         self.unsent > 0 || !(self.connected || self.broken)
     }
@@ -183,8 +183,8 @@ impl Connection {
         }
     }
 
-    /// Fails if connecting has failed. Needed only if there is nothing to send, because a write
-    /// returns the same error.
+    /// Fails if connecting has failed. The check is made only while there is nothing to send,
+    /// because otherwise a write returns the same error.
     pub(super) fn check_connected(&mut self) -> io::Result<()> {
         if let Some(socket) = &self.socket
             && !self.connected
@@ -207,7 +207,7 @@ fn would_wait(error: &io::Error) -> bool {
 /// The number of a connection, which determines its source address.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Number {
-    /// A kept connection; the value is its index.
+    /// A connection that is kept for many requests; the value is the client's index.
     Kept(usize),
     /// A connection for one request; the value is the number of such connections opened so far. The
     /// connection's port stays in TIME_WAIT for a minute.

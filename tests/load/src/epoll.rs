@@ -1,5 +1,5 @@
-//! Waiting with epoll(7), level-triggered, plus a timer, because epoll_wait(2) counts in
-//! milliseconds and the open loop's schedule in nanoseconds.
+//! Waiting with epoll(7), level-triggered. A timer ends each wait in the open loop, because
+//! epoll_wait(2) counts in milliseconds, and the open loop's schedule in nanoseconds.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -30,13 +30,14 @@ impl Poller {
         let kernel = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
-        // Edge-triggered: the timer need not be read, because setting it again rearms it.
+        // The timer is edge-triggered, so its expirations need not be read: setting it again rearms
+        // it.
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
         kernel.add(timer.as_fd(), EpollEvent::new(flags, TIMER))?;
         Ok(Poller { kernel, timer, events: vec![EpollEvent::empty(); MAX_EVENTS] })
     }
 
-    /// Registers a connection; closing it deregisters it.
+    /// Registers the socket of the client `index`. Closing the socket deregisters it.
     pub(super) fn add(
         &self,
         socket: impl AsFd,
@@ -46,7 +47,7 @@ impl Poller {
         Ok(self.kernel.add(socket, event(index, write))?)
     }
 
-    /// Changes whether a connection is watched for writability.
+    /// Changes whether the socket of the client `index` is watched for writability.
     pub(super) fn change(
         &self,
         socket: impl AsFd,

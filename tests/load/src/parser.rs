@@ -1,8 +1,9 @@
-//! A parser that finds the end of each response, and nothing else.
+//! A parser that finds the end of each response, and checks nothing else.
 //!
-//! The judge's `response.rs` checks every rule for a response. This parser checks only the parts
-//! that determine the end, and is fast: a server's heads stay the same for a second (until `Date`
-//! changes), so a head that equals the last one byte for byte is not parsed again.
+//! The client suite's parser, `tests/src/response.rs`, checks every rule for a response. This
+//! parser checks only the parts that determine the end, and is fast: a server's heads stay the same
+//! for a second (until `Date` changes), so a head that equals the last one byte for byte is not
+//! parsed again.
 
 #[cfg(test)]
 mod tests;
@@ -12,11 +13,11 @@ const LARGEST_HEAD: usize = 64 * 1024;
 /// The largest number of hexadecimal digits that is accepted in a chunk size.
 const LONGEST_SIZE: u32 = 15;
 
-/// A complete response.
+/// The properties of a complete response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Response {
     pub status: u16,
-    /// The size of head and content on the wire, in bytes.
+    /// The size of the response's head and content on the wire, in bytes.
     pub bytes: u64,
     /// Whether the connection closes after this response.
     pub last: bool,
@@ -57,7 +58,8 @@ enum Chunked {
     /// The parser is within a chunk, of which this number of bytes is still missing, including the
     /// CR LF after it.
     Content(u64),
-    /// The parser is within the trailers; `empty` is set at the beginning of a line.
+    /// The parser is within the trailers; `empty` is set while no byte of the current line has
+    /// arrived.
     Trailer { empty: bool },
 }
 
@@ -69,7 +71,8 @@ struct Head {
     last: bool,
 }
 
-/// The last head, both as bytes and parsed, and the content expected in every response.
+/// The last head that was parsed, with its bytes, and the content that every 2xx response must
+/// have.
 #[derive(Debug)]
 pub(super) struct HeadCache {
     bytes: Vec<u8>,
@@ -85,7 +88,8 @@ impl HeadCache {
         HeadCache { bytes: Vec::new(), head, content }
     }
 
-    /// Returns whether `bytes` continue the expected content, of which `left` bytes are missing.
+    /// Returns whether `bytes` continue the expected content, of which `left` bytes are still
+    /// missing. Also `true` if no content is expected, or if `status` is not 2xx.
     #[inline]
     fn expects(&self, status: u16, left: u64, bytes: &[u8]) -> bool {
         let Some(content) = self.content.as_ref().filter(|_| status < 300) else {
@@ -163,7 +167,8 @@ impl Parser {
         if cached {
             *bytes = &bytes[cache.bytes.len()..];
         } else {
-            // Search only the new bytes; the empty line may begin in the old ones.
+            // Only the new bytes are searched for the empty line, and the last three old ones, in
+            // which it may begin.
             let from = self.head.len().saturating_sub(3);
             let old = self.head.len();
             self.head.extend_from_slice(bytes);

@@ -62,7 +62,7 @@ impl Plan {
     }
 }
 
-/// The phase that a run is in.
+/// The phase of a load test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Connections are being opened. Each connection sends one request, so that the server has
@@ -83,7 +83,7 @@ pub enum Phase {
     Finished,
 }
 
-/// The outcome of a run.
+/// The outcome of a load test.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// Number of requests sent, and answered with 2xx, during the measured time.
@@ -95,7 +95,7 @@ pub struct Outcome {
     /// The latency of each request in nanoseconds, to the last byte of its response: from the time
     /// at which it was sent, or in the open loop from the time at which it was due.
     pub latency: Histogram<u64>,
-    /// Errors during the measured time.
+    /// Numbers of errors during the measured time.
     pub errors: Errors,
     /// Open loop: the number of requests that were due, but for which no connection was free.
     pub unsent: u64,

@@ -1,5 +1,6 @@
-//! Waiting with poll(2), on systems without epoll(7). The figures mean the same as with epoll, but
-//! every call of poll(2) passes all connections, so the client's own cost grows with their number.
+//! Waiting with poll(2), on systems without epoll(7). The measured figures mean the same as with
+//! epoll(7), but every call of poll(2) passes all connections, so the client's own cost grows with
+//! their number.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -71,7 +72,7 @@ impl Poller {
         Ok(self.events.len())
     }
 
-    /// Returns event number `at` of the last wait.
+    /// Returns event number `at` of the last wait, or `None` if that wait returned fewer events.
     pub(super) fn event(&self, at: usize) -> Option<Event> {
         self.events.get(at).copied()
     }

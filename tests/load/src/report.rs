@@ -12,7 +12,7 @@ const TOO_BUSY: f64 = 0.95;
 const QUANTILES: [(&str, f64); 4] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
-/// Returns the report as text.
+/// Returns the report of a load test as text.
 pub fn text(plan: &Plan, outcome: &Outcome) -> String {
     let seconds = outcome.elapsed.as_secs_f64();
     let each = |count: u64| count as f64 / seconds;
@@ -50,7 +50,7 @@ pub fn text(plan: &Plan, outcome: &Outcome) -> String {
     text
 }
 
-/// Returns the report as one JSON object.
+/// Returns the report of a load test as one JSON object.
 pub fn json(plan: &Plan, outcome: &Outcome) -> serde_json::Result<String> {
     let seconds = outcome.elapsed.as_secs_f64();
     let mut latency = serde_json::Map::new();
@@ -92,7 +92,7 @@ fn describe(plan: &Plan) -> String {
     text
 }
 
-/// Returns warnings about circumstances that distort the figures.
+/// Returns warnings about circumstances that distort the measured figures, one sentence each.
 fn remarks(plan: &Plan, outcome: &Outcome) -> Vec<String> {
     let mut remarks = Vec::new();
     if outcome.client_busy > TOO_BUSY {

@@ -8,7 +8,7 @@ pub(super) struct Requests {
     many: Vec<u8>,
     /// The length of one request, in bytes.
     pub length: usize,
-    /// The request of an idle client: always keep-alive.
+    /// The request of an idle client, which always keeps the connection open.
     held: Vec<u8>,
     /// Index of the first idle client.
     holding: usize,
@@ -29,8 +29,8 @@ impl Requests {
         }
     }
 
-    /// Returns the repeated request of the client at `index`, and the length of one request in
-    /// bytes.
+    /// Returns the bytes that the client `index` sends, one or more equal requests, and the length
+    /// of one request in bytes.
     #[inline]
     pub(super) fn of(&self, index: usize) -> (&[u8], usize) {
         if index < self.holding {

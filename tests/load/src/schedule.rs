@@ -38,15 +38,16 @@ impl Schedule {
         }
     }
 
-    /// Returns the time at which the next request is due, or `None` if no request is left or no
-    /// client is free to send it.
+    /// Returns the time at which the next request is due, in nanoseconds, or `None` if no request
+    /// is left or no client is free to send it.
     pub(super) fn next(&self) -> Option<u64> {
         let due = self.begin + (self.sent as f64 * self.interval) as u64;
         (due < self.end && !self.free.is_empty()).then_some(due)
     }
 
-    /// Returns the due time of a request that is due by `now`, and the client that has been free
-    /// longest to send it.
+    /// Returns a request that is due by `now`: the time at which it was due, and the client that is
+    /// to send it, which has been free longest. Returns `None` if no request is due or no client is
+    /// free.
     pub(super) fn due(&mut self, now: u64) -> Option<(u64, usize)> {
         let due = self.next().filter(|&due| due <= now)?;
         let client = self.free.pop_front()?;
@@ -59,7 +60,8 @@ impl Schedule {
         self.sent += 1;
     }
 
-    /// Returns the number of requests that were due but found no client free.
+    /// Returns the number of requests that were due but have not been sent, because no client was
+    /// free.
     pub(super) fn unsent(&self) -> u64 {
         let all = (self.end - self.begin) as f64 / self.interval;
         (all.ceil() as u64).saturating_sub(self.sent)

@@ -77,7 +77,7 @@ impl Stats {
         good
     }
 
-    /// Records a failure.
+    /// Counts a failure, if counting has begun.
     pub(super) fn record_failure(&mut self, failure: Failure) {
         if self.counting {
             *match failure {

@@ -20,7 +20,7 @@ pub enum Capability {
 }
 
 impl Capability {
-    /// All capabilities, in the order of the matrix.
+    /// All capabilities, in the order of the book's matrix.
     pub const ALL: [Self; 5] = [
         Self::ManyClients,
         Self::AnyNumber,
@@ -29,7 +29,7 @@ impl Capability {
         Self::AtRest,
     ];
 
-    /// Returns the capability's heading in the matrix.
+    /// Returns the capability's heading in the book's matrix.
     pub fn title(self) -> &'static str {
         match self {
             Self::ManyClients => "serves others while one client waits",
@@ -67,7 +67,7 @@ pub enum Model {
     Unknown,
 }
 
-/// A server of the book: its name, its chapter, and how it organizes its connections.
+/// A server of the book: its name, its chapter, and the way in which it organizes its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerProfile {
     /// The name of the server's binary.
@@ -92,7 +92,7 @@ const fn profile(
 /// The default number of workers in a pool.
 pub const WORKERS: usize = 16;
 
-/// Every server, in the order of the book.
+/// The profiles of all servers of the book, in the book's order.
 pub const PROFILES: &[ServerProfile] = &[
     profile("iterative", 1, Model::OneAtATime, "one client, then the next"),
     profile("fork", 1, Model::ProcessPerClient, "a process for each client"),
@@ -131,7 +131,7 @@ pub const UNKNOWN: ServerProfile =
     profile("yours", 6, Model::Unknown, "a server of your own");
 
 impl ServerProfile {
-    /// Returns the profile with this name.
+    /// Returns the profile of the server with the name `name`.
     pub fn by_name(name: &str) -> Option<&'static Self> {
         PROFILES.iter().find(|profile| profile.name == name)
     }
@@ -153,7 +153,8 @@ impl ServerProfile {
         }
     }
 
-    /// Returns the option that sets the number of workers, if there is one.
+    /// Returns the name of the option that sets the number of workers in a pool; `None` for a
+    /// server without a pool.
     pub fn workers_option(&self) -> Option<&'static str> {
         match self.model {
             Model::PoolOfThreads => Some("threads"),
@@ -173,8 +174,8 @@ impl ServerProfile {
         }
     }
 
-    /// Returns the number of clients that are served at the same time, with the options that set
-    /// the number, or `None` if there is no limit.
+    /// Returns the number of clients that are served at the same time, with the options (names and
+    /// values) by which the suite sets that number, or `None` if there is no limit.
     pub fn capacity(&self) -> Option<(usize, &'static [(&'static str, &'static str)])> {
         match self.model {
             Model::OneAtATime => Some((1, &[])),
@@ -184,8 +185,8 @@ impl ServerProfile {
         }
     }
 
-    /// Returns the kind of resource that each idle client occupies, `"process"` or `"thread"`, or
-    /// `None` if it occupies neither.
+    /// Returns the resource of which every idle client needs one more, `"process"` or `"thread"`,
+    /// or `None` if an idle client needs no more of either.
     pub fn idle_cost(&self) -> Option<&'static str> {
         match self.model {
             Model::ProcessPerClient => Some("process"),

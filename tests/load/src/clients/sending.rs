@@ -1,4 +1,4 @@
-//! Sending: the steps by which clients connect and send requests.
+//! Sending: how clients connect and send requests.
 
 use std::io;
 
@@ -37,7 +37,7 @@ impl Clients<'_> {
     }
 
     /// Stops sending; requests in flight stay in flight. Returns the number of requests that were
-    /// due but had no free connection (open loop only).
+    /// due but for which no client was free (open loop only).
     pub(in super::super) fn stop_sending(&mut self) -> io::Result<u64> {
         self.send_due()?; // sends the requests that became due since the last call
         self.sending = false;
@@ -95,8 +95,8 @@ impl Clients<'_> {
         }
     }
 
-    /// Connects a client and queues `asks` requests, which count as sent at the time `when` (in
-    /// nanoseconds since the start).
+    /// Connects a client at the time `now`, and queues `asks` requests, which count as sent at the
+    /// time `when`. Both times are in nanoseconds since the start.
     fn open(&mut self, index: usize, asks: usize, when: u64, now: u64) -> io::Result<()> {
         let stays = self.plan.keep_alive || index >= self.plan.connections;
         self.opened += 1;

@@ -33,12 +33,13 @@ fn response() -> impl Strategy<Value = (Vec<u8>, u16)> {
     prop_oneof![4 => by_length, 1 => without, 1 => interim, 2 => chunked]
 }
 
-/// Parses the pieces, one by one. Returns the responses, and the parser.
+/// Parses a stream that arrives in pieces. Returns the responses, and the parser.
 fn found(pieces: &[&[u8]]) -> Result<(Vec<Response>, Parser), Malformed> {
     found_of(pieces, None)
 }
 
-/// Parses the pieces, one by one, with an expected content. Returns the responses, and the parser.
+/// Parses a stream that arrives in pieces, and expects the content `content` in every response.
+/// Returns the responses, and the parser.
 fn found_of(
     pieces: &[&[u8]],
     content: Option<&[u8]>,
