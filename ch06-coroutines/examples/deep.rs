@@ -1,4 +1,4 @@
-//! A coroutine that overflows its stack; the book shows the report.
+//! A coroutine that overflows its stack. The book shows the message of the overflow.
 #![allow(unsafe_code)]
 
 use ch06_coroutines::{Coroutine, Resumed, StackPool, suspend};

@@ -10,7 +10,7 @@
 //!     suspend();
 //!     println!("world!");
 //! };
-//! // SAFETY: the body uses no thread-local across its `suspend`, and nothing leaks it.
+//! // SAFETY: the body uses no thread-local across its `suspend`; the coroutine is not leaked.
 //! let mut greeter = unsafe { Coroutine::new(stacks.take()?, 1, body) };
 //! assert!(matches!(greeter.resume(), Resumed::Suspended));
 //! println!("dear");
@@ -19,8 +19,8 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! A coroutine stays on the thread that created it: its stack holds whatever the compiler
-//! put there, and nothing says whether that may move to another thread.
+//! A coroutine stays on the thread that created it: its stack holds whatever values the
+//! compiler put there, and some of them may not be `Send`.
 //!
 //! # What lies on the stack
 //!
@@ -63,21 +63,21 @@ const SUSPENDED: usize = 0;
 /// The message that `switch` passes from a coroutine whose body has ended.
 const ENDED: usize = 1;
 
-/// The code that has resumed a coroutine: a caller of [`Coroutine::resume`], or a runtime's
-/// scheduler, identified by its address. A coroutine can suspend only to the owner that has resumed
-/// it. So a coroutine of one runtime cannot park in another, where no wake-up would reach it.
+/// The code that has resumed a coroutine: a direct caller of [`Coroutine::resume`], or a runtime's
+/// scheduler, which is identified by its address. A coroutine can suspend only to the owner that
+/// has resumed it. So a coroutine of one runtime cannot park in another runtime, where no wake-up
+/// would reach it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)] // `nested`, an `extern "C"` function, takes an `Owner`
 pub(crate) struct Owner(usize);
 
 impl Owner {
-    /// The owner that stands for none: no coroutine is running.
+    /// The owner while no coroutine is running.
     const NONE: Owner = Owner(0);
-    /// The owner that stands for any code that has resumed a coroutine by
-    /// [`Coroutine::resume`], without a scheduler.
+    /// The owner of a coroutine that was resumed by [`Coroutine::resume`], without a scheduler.
     const CALLER: Owner = Owner(1);
 
-    /// Returns the owner that stands for a scheduler, whose address is `scheduler`.
+    /// Returns the owner that stands for `scheduler`: its address.
     #[inline]
     pub(crate) fn scheduler<T>(scheduler: &T) -> Owner {
         Owner(ptr::from_ref(scheduler).addr())
@@ -86,17 +86,18 @@ impl Owner {
 
 /// The control block at the top of a coroutine's stack.
 struct Control {
-    /// The stack that contains this block, labeled with the coroutine's number.
+    /// The stack that contains this block; `None` once [`Coroutine::into_stack`] has taken it.
     stack: Option<Stack>,
     /// Whether the body has ended, or was unwound.
     finished: bool,
-    /// The payload of the panic that has ended the coroutine.
+    /// The payload of a panic that has ended the coroutine, until the payload is returned by
+    /// [`Coroutine::resume`].
     panic: Option<Box<dyn Any + Send>>,
 }
 
 thread_local! {
-    /// The saved stack pointer of the stack that has resumed the running coroutine. Outside
-    /// of coroutines it has no meaning.
+    /// The saved stack pointer of the stack that has resumed the running coroutine; meaningless
+    /// while no coroutine runs.
     static RESUMER: Cell<SavedSp> = const { Cell::new(ptr::null_mut()) };
     /// The owner that has resumed the running coroutine; `Owner::NONE` outside of coroutines.
     static OWNER: Cell<Owner> = const { Cell::new(Owner::NONE) };
@@ -104,10 +105,11 @@ thread_local! {
 
 /// A function with its own stack, which can be suspended and resumed.
 ///
-/// Dropping a suspended coroutine unwinds its stack first: all values on it are dropped, as if the
-/// coroutine's call of `suspend` had panicked. A body that catches this unwinding and suspends
-/// again is unwound again; dropping a coroutine whose body does so forever never ends. The stack
-/// of a dropped coroutine is lost to its pool; [`into_stack`](Coroutine::into_stack) returns it.
+/// Dropping a suspended coroutine unwinds its stack first: all values on the stack are dropped, as
+/// if the coroutine's call of `suspend` had panicked. A body that catches this unwinding and
+/// suspends again is unwound again; if the body does so every time, the drop never returns. The
+/// stack of a dropped coroutine does not return to its pool; call
+/// [`into_stack`](Coroutine::into_stack) instead to get the stack back.
 #[derive(Debug)]
 pub struct Coroutine {
     /// The coroutine's saved stack pointer while it does not run.
@@ -132,21 +134,21 @@ impl Coroutine {
     ///
     /// # Panics
     ///
-    /// If the closure is larger than a quarter of the stack.
+    /// If the body, a closure, is larger than a quarter of the stack.
     ///
     /// # Safety
     ///
     /// While a coroutine is suspended, other code of its thread runs *in the middle of* the
-    /// function that has called `suspend`. Safe Rust code may rely on two things that this can
-    /// break, so the caller must ensure both:
+    /// function that has called `suspend`. This can break two guarantees on which safe Rust code
+    /// relies, so the caller must ensure both:
     ///
     /// - The coroutine does not suspend inside the initializer or the destructor of a thread-local
-    ///   variable. (Another coroutine could initialize the variable meanwhile; when the first one
-    ///   continues, `std` replaces the value under the other's reference.)
-    /// - The coroutine is not suspended when its thread ends, if it holds a reference to a
-    ///   thread-local variable, as inside of [`LocalKey::with`](std::thread::LocalKey::with), or
-    ///   has lent one to another thread. So it must be resumed to its end or dropped, and neither
-    ///   be leaked nor be stored in a thread-local variable.
+    ///   variable. (Otherwise another coroutine could initialize the variable meanwhile and hold a
+    ///   reference to its value, which `std` overwrites when the first coroutine continues.)
+    /// - A coroutine that holds a reference to a thread-local variable, as inside of
+    ///   [`LocalKey::with`](std::thread::LocalKey::with), or has lent such a reference to another
+    ///   thread, is not suspended when its own thread ends. So the coroutine must be resumed to its
+    ///   end or dropped before, and neither be leaked nor be stored in a thread-local variable.
     #[inline]
     pub unsafe fn new<F: FnOnce() + 'static>(
         mut stack: Stack,
@@ -163,23 +165,23 @@ impl Coroutine {
         let control: NonNull<Control> = below(stack.top());
         let place: NonNull<F> = below(control.cast());
         let frames: NonNull<[u128; 0]> = below(place.cast());
-        // SAFETY: body, control block and frames are within the stack, whose upper half
-        // has room for them, and aligned by `below`; the stack is owned, so nothing else
-        // refers to them.
+        // SAFETY: `place` is aligned by `below`, and within the stack, whose upper half has room
+        // for the control block and the body. Nothing else refers to the stack, because it is
+        // owned.
         unsafe { place.write(body) };
-        // SAFETY: the control block is within the owned stack and aligned, as the body is.
+        // SAFETY: `control`, too, is aligned by `below`, and within the owned stack.
         unsafe {
             control.write(Control { stack: Some(stack), finished: false, panic: None })
         };
-        // SAFETY: `frames` is within the owned stack and 16-byte aligned, and the lower half
-        // of the stack is still below them.
+        // SAFETY: `frames` is 16-byte aligned and within the owned stack, whose lower half is still
+        // free for the coroutine's frames.
         let left =
             unsafe { prepare(frames.as_ptr().cast(), run::<F>, control.as_ptr().cast()) };
         Coroutine { left, control }
     }
 
-    /// Resumes the body until it suspends, returns or panics. A panic is returned as a value. If
-    /// the body has finished before, the result is [`Resumed::Finished`].
+    /// Resumes the body until it suspends, returns or panics. A panic is returned as
+    /// [`Resumed::Panicked`]. If the body has ended before, the result is [`Resumed::Finished`].
     #[inline]
     pub fn resume(&mut self) -> Resumed {
         self.resume_as(Owner::CALLER)
@@ -198,23 +200,24 @@ impl Coroutine {
     }
 
     // ANCHOR: resume
-    /// Switches to the coroutine until it suspends or ends. Returns the coroutine's
-    /// message.
+    /// Switches to the coroutine, and passes `message` to it, until it suspends or
+    /// ends. Returns the message that the coroutine passes back: `SUSPENDED` or
+    /// `ENDED`.
     #[inline]
     fn switch_to(&mut self, message: usize, owner: Owner) -> usize {
         let Switched { from, message } = if OWNER.get() == Owner::NONE {
             OWNER.set(owner);
-            // SAFETY: `left` was made by `prepare`, or is the stack pointer that was
-            // saved when this stack was last left: each switch back renews it.
-            // The stack exists, because this value owns it. This value is not Send, so
-            // this is the same thread.
+            // SAFETY: `self.left` is from `prepare`, or was saved when the coroutine's
+            // stack was last left: each switch back renews it. The stack exists,
+            // because `self` owns it. A `Coroutine` is not `Send`, so this is the
+            // thread that created it.
             let switched = unsafe { switch(self.left, message) };
             OWNER.set(Owner::NONE);
             switched
         } else {
-            // SAFETY: `left` is valid, as in the other branch: it was made by
-            // `prepare`, or saved when this stack was last left, and the stack still
-            // exists; and this is the same thread.
+            // SAFETY: `self.left` is from `prepare`, or was saved when the coroutine's
+            // stack was last left. The stack exists, because `self` owns it. A
+            // `Coroutine` is not `Send`, so this is the thread that created it.
             unsafe { nested(self.left, message, owner) }
         };
         self.left = from;
@@ -228,8 +231,8 @@ impl Coroutine {
     /// Returns whether the body has returned or panicked, or the coroutine was unwound.
     #[inline]
     pub fn has_finished(&self) -> bool {
-        // SAFETY: the control block lives as long as this value owns the stack. The
-        // coroutine does not run now: while it does, `switch_to` borrows the value mutably.
+        // SAFETY: the control block lives as long as `self` owns the stack. The coroutine does not
+        // run now: while it runs, `switch_to` borrows `self` mutably.
         unsafe { self.control.as_ref() }.finished
     }
 
@@ -251,9 +254,9 @@ impl Coroutine {
 
     #[inline]
     fn control(&mut self) -> &mut Control {
-        // SAFETY: the control block lives as long as this value owns the stack, and the value is
-        // borrowed mutably. The coroutine does not run now: while it does, `switch_to` borrows the
-        // value mutably.
+        // SAFETY: the control block lives as long as `self` owns the stack, and `self` is borrowed
+        // mutably. The coroutine does not run now: while it runs, `switch_to` borrows `self`
+        // mutably.
         unsafe { self.control.as_mut() }
     }
 
@@ -272,8 +275,10 @@ impl Coroutine {
         // A coroutine that catches the unwinding, and suspends again, is unwound again.
         while while_cancelling(|| self.switch_to(UNWIND, Owner::CALLER)) == SUSPENDED {
             if thread::panicking() && !before {
-                // The coroutine will not be resumed, and a panic must not leave its destructor. (If
-                // the thread was panicking `before`, Rust itself detects such a panic and aborts.)
+                // A destructor on the coroutine's stack has suspended the coroutine while its stack
+                // was unwound. The coroutine will not be resumed again, so the process is aborted:
+                // a panic must not leave a destructor. (If the thread was already panicking
+                // `before`, Rust itself aborts.)
                 log::line(&format!(
                     "coroutine {} is dropped, and a destructor on its stack has suspended it",
                     self.control().stack.as_ref().map_or(0, Stack::label)
@@ -281,8 +286,8 @@ impl Coroutine {
                 process::abort();
             }
         }
-        // A panic during the unwinding has been reported by the panic hook; the payload
-        // of that panic is dropped here.
+        // The panic hook has reported a panic that occurred during the unwinding; the payload of
+        // that panic is dropped here.
         drop_quietly(self.control().panic.take());
     }
 }
@@ -294,21 +299,21 @@ impl Drop for Coroutine {
     }
 }
 
-/// Drops a value whose destructor may panic. The panic does not leave this function.
+/// Drops a value whose destructor may panic, and catches the panic.
 pub(crate) fn drop_quietly<T>(value: T) {
     quietly(|| drop(value));
 }
 
-/// Calls foreign code, which may panic. The panic does not leave this function; the
-/// cancellation of a coroutine does.
+/// Calls `call`, which may be foreign code, and catches its panic. Only the unwinding of a
+/// coroutine that is being dropped leaves this function.
 pub(crate) fn quietly(call: impl FnOnce()) {
     if let Err(panic) = unwind::catch(call) {
         mem::forget(panic); // the payload's destructor could panic in turn
     }
 }
 
-/// Returns the highest address below `address` that has room for a `T` and is aligned for it and
-/// for a stack.
+/// Returns the highest address at which a `T` fits below `address`, aligned for a `T` and, to 16
+/// bytes, for a stack pointer.
 #[inline]
 fn below<T>(address: NonNull<u8>) -> NonNull<T> {
     let align = align_of::<T>().max(16);
@@ -318,9 +323,10 @@ fn below<T>(address: NonNull<u8>) -> NonNull<T> {
     unsafe { address.sub(size_of::<T>() + spare) }.cast()
 }
 
-/// Switches to a coroutine from within another one. This is a separate function so that the usual
-/// switch has no state to save; it is `extern "C"`, which does not unwind, so its caller need not
-/// keep any value in memory for that case.
+/// Switches to a coroutine from within another coroutine, and afterwards restores the resumer and
+/// the owner of the outer one. This is a separate function so that a switch from outside of
+/// coroutines has nothing to save. It is `extern "C"`, which does not unwind, so the compiler need
+/// not keep the caller's values in memory for an unwinding.
 ///
 /// # Safety
 ///
@@ -340,10 +346,10 @@ unsafe extern "C" fn nested(left: SavedSp, message: usize, owner: Owner) -> Swit
 /// Suspends the running coroutine: its [`resume`](Coroutine::resume) returns. Returns when the
 /// coroutine is resumed again; unwinds if the coroutine is dropped instead.
 ///
-/// A destructor should not call this function. In a destructor that runs because the coroutine is
-/// dropped, the process is aborted with a message, because the coroutine will not be resumed. A
-/// destructor that runs because of a panic may suspend, but meanwhile the whole thread counts as
-/// panicking; if the coroutine is dropped before it is resumed, Rust aborts the process.
+/// A destructor should not call this function. A destructor that runs because the coroutine is
+/// being dropped aborts the process with a message, because the coroutine will not be resumed
+/// again. A destructor that runs because of a panic may suspend, but meanwhile the whole thread
+/// counts as panicking; if the coroutine is dropped before it is resumed, Rust aborts the process.
 ///
 /// # Panics
 ///
@@ -361,8 +367,8 @@ pub(crate) fn is_resumed_by(scheduler: Owner) -> bool {
 }
 
 // ANCHOR: suspend
-/// Switches to the stack that has resumed the running coroutine. Returns when the
-/// coroutine is resumed again.
+/// Switches to the stack that has resumed the running coroutine, which is thereby
+/// suspended. Returns when the coroutine is resumed again.
 ///
 /// # Panics
 ///
@@ -370,9 +376,9 @@ pub(crate) fn is_resumed_by(scheduler: Owner) -> bool {
 #[inline]
 pub(crate) fn suspend_for(owner: Owner) {
     assert!(OWNER.get() == owner, "a coroutine can wait only for what has resumed it");
-    // SAFETY: a coroutine is running, because no `owner` is `NONE`. The stack that has
-    // resumed it was left by the switch in `switch_to` or in `nested`, on this thread,
-    // and waits for this switch.
+    // SAFETY: a coroutine is running, because no caller passes `Owner::NONE`. The stack
+    // that has resumed the coroutine was left by the switch in `switch_to` or in
+    // `nested`, on this thread, and waits to be continued.
     let Switched { from, message } = unsafe { switch(RESUMER.get(), SUSPENDED) };
     RESUMER.set(from);
     if message == UNWIND {
@@ -388,8 +394,8 @@ fn unwind() -> ! {
 }
 
 // ANCHOR: run
-/// The first function on a coroutine's stack; all others are called from it. It never
-/// returns.
+/// The first Rust function on a coroutine's stack. Calls the body, and switches back
+/// with the message `ENDED` when the body has ended. Never returns.
 unsafe extern "C" fn run<F: FnOnce()>(
     from: SavedSp,
     message: usize,
@@ -401,22 +407,23 @@ unsafe extern "C" fn run<F: FnOnce()>(
     let mut control: NonNull<Control> = control.cast();
     let place: NonNull<F> = below(control.cast());
     let ended = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: `new` has written the body to this place, and this function runs
-        // once.
+        // SAFETY: `new` has written the body to `place`, and this function runs once,
+        // so the body is moved out once.
         let body = unsafe { place.read() };
         if message == UNWIND { drop(body) } else { body() }
     }));
     if let Err(payload) = ended
         && !payload.is::<Cancelled>()
     {
-        // SAFETY: the control block belongs to the running coroutine, which is this
-        // one.
+        // SAFETY: no other code uses the control block while its coroutine runs, and
+        // the running coroutine is this one.
         unsafe { control.as_mut() }.panic = Some(payload);
     }
     // No value on this stack is needed any longer: each was moved out or dropped. If
-    // the coroutine is resumed again, it only says again that it has ended.
+    // the coroutine is resumed again, it only passes `ENDED` again.
     loop {
-        // SAFETY: the stack that has resumed this coroutine last waits on this thread.
+        // SAFETY: the stack that has resumed this coroutine was left on this thread, by
+        // a switch that waits to be continued.
         let Switched { from, .. } = unsafe { switch(RESUMER.get(), ENDED) };
         RESUMER.set(from);
     }

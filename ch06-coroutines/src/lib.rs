@@ -31,10 +31,11 @@
 //! ```
 //!
 //! No wake-up is lost between the failed read and the wait: the poller runs only when no task does,
-//! and an event is remembered in its `Registration` (`report` sets it) until a read was short or
-//! would block (`read_short`, `would_block` clear it). Wake-ups from other threads arrive in the runtime's `RemoteQueue` (`runtime/remote.rs`): the runtime announces
-//! that it will sleep before it takes them (`Scheduler::prepare_to_wait`), and a task's
-//! `ScheduledFlag` is cleared before the task runs.
+//! and `report` remembers an event in the descriptor's `Registration`, until a read was short or
+//! would block and `read_short` or `would_block` clears it. Wake-ups from other threads arrive in
+//! the runtime's `RemoteQueue` (`runtime/remote.rs`): the runtime announces that it will sleep
+//! before it takes these wake-ups (`Scheduler::prepare_to_wait`), and a task's `ScheduledFlag` is
+//! cleared before the task runs.
 //!
 //! An idle connection has no task, no stack and no buffers. The server keeps it in a slab. To the
 //! runtime it is a token, which its descriptor and its timer report:
@@ -55,12 +56,12 @@
 //! ```
 //!
 //! When the idle time of a connection is up, its worker reads once more, in case a request has
-//! arrived that was not reported yet (`ActiveConnection::try_fill`). If there is none, the read
-//! fails with `TimedOut`, `serve` returns `After::Close`, and the worker's `handle_connection`
+//! arrived that was not reported yet (`ActiveConnection::try_fill`). If no request has arrived, the
+//! read fails with `TimedOut`, `serve` returns `After::Close`, and the worker's `handle_connection`
 //! closes the connection without an answer, as in chapter 1.
 //!
-//! Before these modules come the small programs, which share nothing with them:
-//! `src/bin/small-*.rs`, and the modules of [`small`].
+//! Read the chapter's small programs first: `src/bin/small-*.rs`, and the modules of [`small`].
+//! They share no code with the modules above.
 //!
 //! Only the scheduler takes and returns stacks, by [`StackPool::take`] and
 //! [`StackPool::give_back`]. `context/variants.rs` contains other implementations of the switch;

@@ -15,7 +15,8 @@
 //!          ▲ SavedSp                       ▲ SavedSp
 //! ```
 //!
-//! The stack pointer is always a multiple of 16 here, or the processor refuses to use it.
+//! The stack pointer is always a multiple of 16: the processor faults when a load or a
+//! store uses a misaligned one as its base address.
 #![allow(unsafe_code)]
 
 use crate::context::{Entry, SavedSp, Switched};
@@ -24,8 +25,8 @@ use std::arch::{asm, naked_asm};
 /// Whether the context switch is implemented for this processor.
 pub(crate) const SUPPORTED: bool = true;
 
-/// Makes a fresh stack look as if a switch had left it at the beginning of `entry`.
-/// Returns the fresh stack's saved stack pointer.
+/// Makes a fresh stack look as if a switch had left it at the beginning of `entry`, which will
+/// receive `argument`. Returns the fresh stack's saved stack pointer.
 ///
 /// # Safety
 ///
@@ -35,19 +36,20 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> S
     let sp = unsafe { top.sub(32) };
     let words: [usize; 4] =
         [argument as usize, entry as usize, start as *const () as usize, 0];
-    // SAFETY: the caller may write these 32 bytes, and they are aligned as `top` is.
+    // SAFETY: the caller may write these 32 bytes, and `sp` is 16-byte aligned, as `top` is.
     unsafe { sp.cast::<[usize; 4]>().write(words) };
     sp
 }
 
 // ANCHOR: switch
 /// Leaves this stack, continues the stack that was left at `to`, and passes `message`
-/// to that stack. Returns when another switch continues this stack: the result is the
-/// saved stack pointer of the stack which that switch has left, and its message.
+/// to that stack. When another stack switches back to this one, returns that stack's
+/// saved stack pointer and its message.
 ///
-/// All registers except x29 and x19, which the compiler does not give up, and x18,
-/// which belongs to the system, are declared lost. So where this function is inlined,
-/// the *compiler* saves the registers that hold a value: mostly none.
+/// The assembly saves x29 and x19, which `asm!` does not accept as operands, leaves out
+/// x18, which belongs to the system, and declares all other registers lost. So where
+/// this function is inlined, the *compiler* saves only the registers that hold a value
+/// there: mostly none.
 ///
 /// # Safety
 ///
@@ -56,10 +58,10 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> S
 #[inline(always)]
 pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
     let (from, answer);
-    // SAFETY: the block takes four words of this stack. Nothing below them is in use:
-    // without `nostack` the compiler keeps nothing there. When the stack is continued
-    // at label 2, sp is the saved stack pointer again, by this function's contract. So
-    // x29 and x19 are restored, and all other registers are declared lost.
+    // SAFETY: the block takes four words of this stack. No value lies below the stack
+    // pointer, because the block is not declared `nostack`. By this function's
+    // contract, sp is the saved stack pointer again when another stack jumps to label
+    // 2. So x29 and x19 are restored, and all other registers are declared lost.
     unsafe {
         asm!(
             // On entry: x0 = to, x1 = message.
@@ -71,9 +73,9 @@ pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
             "mov x0, x9",
             "ldr x9, [sp, #16]",    // the resume address; not `ret`, see `variants.rs`
             "br x9",
-            // When another switch continues this stack: sp = the saved stack pointer,
-            // x0 = the other stack's saved stack pointer, x1 = the message it passes; all other
-            // registers have the other stack's values.
+            // When another stack switches back to this one: sp = the saved stack
+            // pointer, x0 = the other stack's saved stack pointer, x1 = its message;
+            // all other registers have the other stack's values.
             "2:",
             "ldp x29, x19, [sp], #32",
             inout("x0") to => from,
@@ -95,13 +97,14 @@ pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
 }
 // ANCHOR_END: switch
 
-/// The first frame of a fresh stack, which calls the entry. A debugger or a panic's backtrace that
-/// walks the stack ends here: there is no return address (`.cfi_undefined`), and the chain of frame
-/// pointers ends (x29 is zero).
+/// The first frame of a fresh stack, which calls the stack's entry function. A debugger or a
+/// panic's backtrace that walks the stack ends here: there is no return address (`.cfi_undefined`),
+/// and the chain of frame pointers ends (x29 is zero).
 #[unsafe(naked)]
 unsafe extern "C" fn start() -> ! {
     naked_asm!(
-        // On entry: sp = the saved stack pointer, x0 = from, x1 = the message.
+        // On entry: sp = the saved stack pointer, x0 = the saved stack pointer of the stack that
+        // has switched here, x1 = its message.
         ".cfi_startproc",
         ".cfi_undefined x30",
         "ldp x2, x9, [sp], #32", // the argument, the entry

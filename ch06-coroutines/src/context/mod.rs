@@ -5,8 +5,8 @@
 //! the first frame of every fresh stack. [`variants`] has other implementations of the switch; only
 //! the book uses them, for comparison.
 //!
-//! The switch deliberately does not save the control words of floating point (x86 MXCSR and x87 CW,
-//! ARM FPCR), which Rust code must not change, and the signal mask, which belongs to the thread.
+//! The switch deliberately saves neither the control words of floating point (x86 MXCSR and x87 CW,
+//! ARM FPCR), which Rust code must not change, nor the signal mask, which belongs to the thread.
 #![allow(unsafe_code)]
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -33,21 +33,21 @@ pub(crate) mod processor {
     }
 }
 
-/// The saved stack pointer of a stack that is not running. The words at this address are
-/// those that `switch` needs to continue the stack; bytes below it are not preserved.
+/// The saved stack pointer of a stack that is not running. The words that `switch` needs to
+/// continue the stack begin at this address; bytes below the address are not preserved.
 pub(crate) type SavedSp = *mut u8;
 
-/// The result of a `switch`, once another switch has continued this stack.
+/// The result of `switch`, which returns when another stack switches back to the calling one.
 #[repr(C)]
 pub(crate) struct Switched {
-    /// The saved stack pointer of the stack that has switched to this one.
+    /// The saved stack pointer of the other stack, which has just been left.
     pub(crate) from: SavedSp,
-    /// The number that the other stack has passed to `switch` as its message.
+    /// The message that the other stack has passed to its call of `switch`.
     pub(crate) message: usize,
 }
 
-/// The function that runs first on a fresh stack, and never returns. Its arguments are the saved
-/// stack pointer of the stack that has switched to it, the message that this stack has passed to
-/// `switch`, and the argument given to `prepare`.
+/// The function that runs first on a fresh stack, and never returns. Its arguments are: the saved
+/// stack pointer of the stack that has switched to the fresh one, the message passed to that call
+/// of `switch`, and the argument given to `prepare`.
 pub(crate) type Entry =
     unsafe extern "C" fn(from: SavedSp, message: usize, argument: *mut u8) -> !;

@@ -1,10 +1,10 @@
-//! Two other implementations of the switch, which only the book uses: it asks why they are slower,
-//! `lab switch` measures them, and `tests/forms.rs` checks them. A reader of the runtime may skip
-//! this file.
+//! Two other implementations of the switch, for comparison only: the book explains why they are
+//! slower, its experiment `lab switch` measures them, and `tests/forms.rs` checks them. A reader of
+//! the runtime may skip this file.
 //!
-//! Both are functions, so the compiler expects that they preserve the callee-saved registers, as
-//! any function does. Another stack's code runs in between, so a function has to save all of these
-//! registers, whether its caller uses them or not.
+//! Both are ordinary functions, so the compiler expects them to preserve the callee-saved
+//! registers. Another stack's code runs before such a function returns, so the function has to save
+//! all of these registers, whether its caller uses them or not.
 #![allow(unsafe_code)]
 
 use crate::context::processor::{prepare, switch};
@@ -21,11 +21,11 @@ mod forms {
 
     // ANCHOR: return
     /// Leaves this stack, and continues the stack that was left at `to`: on that stack,
-    /// the call that left it returns this stack's saved stack pointer.
+    /// the earlier call of `by_return` returns the saved stack pointer of this one.
     #[unsafe(naked)]
     pub(super) unsafe extern "sysv64" fn by_return(to: SavedSp) -> SavedSp {
         naked_asm!(
-            // On entry: rdi = to, rsp = the place of this function's return address.
+            // On entry: rdi = to, rsp = the address of this function's return address.
             "push rbp",
             "push rbx",
             "push r12",
@@ -71,14 +71,15 @@ mod forms {
     }
     // ANCHOR_END: jump
 
-    /// The first frame of a fresh stack: rax = from, rbx = the argument, r12 = the entry.
+    /// The first frame of a fresh stack. On entry: rax = the saved stack pointer of the stack that
+    /// has switched here, rbx = the argument, r12 = the address of the entry.
     #[unsafe(naked)]
     unsafe extern "sysv64" fn begin() -> ! {
         naked_asm!("mov rdi, rax", "xor esi, esi", "mov rdx, rbx", "call r12", "ud2")
     }
 
-    /// Returns the words that `by_return` and `by_jump` leave on a stack: six registers
-    /// and a return address.
+    /// Returns the seven words that make a fresh stack look as if `by_return` or `by_jump` had left
+    /// it: six registers and a return address.
     pub(super) fn begin_at(entry: Entry, argument: *mut u8) -> [usize; 7] {
         let [r15, r14, r13, rbp] = [0; 4];
         let begin = begin as *const () as usize;
@@ -91,8 +92,8 @@ mod forms {
     use crate::context::{Entry, SavedSp};
     use std::arch::naked_asm;
 
-    /// Leaves this stack, and continues the stack that was left at `to`: on that stack,
-    /// the call that left it returns this stack's saved stack pointer.
+    /// Leaves this stack, and continues the stack that was left at `to`: on that stack, the earlier
+    /// call of `by_return` returns the saved stack pointer of this one.
     #[unsafe(naked)]
     pub(super) unsafe extern "C" fn by_return(to: SavedSp) -> SavedSp {
         naked_asm!(
@@ -155,14 +156,15 @@ mod forms {
         )
     }
 
-    /// The first frame of a fresh stack: x0 = from, x19 = the entry, x20 = the argument.
+    /// The first frame of a fresh stack. On entry: x0 = the saved stack pointer of the stack that
+    /// has switched here, x19 = the address of the entry, x20 = the argument.
     #[unsafe(naked)]
     unsafe extern "C" fn begin() -> ! {
         naked_asm!("mov x1, xzr", "mov x2, x20", "blr x19", "brk #1")
     }
 
-    /// Returns the words that `by_return` and `by_jump` leave on a stack: twenty
-    /// registers.
+    /// Returns the twenty words that make a fresh stack look as if `by_return` or `by_jump` had
+    /// left it: the callee-saved registers and the return address.
     pub(super) fn begin_at(entry: Entry, argument: *mut u8) -> [usize; 20] {
         let mut registers = [0; 20];
         registers[8] = entry as usize;
@@ -173,8 +175,8 @@ mod forms {
 }
 
 mod sealed {
-    /// A trait that only the types of this file implement, because [`Pair`](super::Pair) relies
-    /// on their behavior.
+    /// A private trait, so that only the types of this file can implement [`Form`](super::Form):
+    /// [`Pair`](super::Pair) relies on their behavior.
     pub trait Sealed {}
 
     impl Sealed for super::ByReturn {}
@@ -193,9 +195,9 @@ pub trait Form: sealed::Sealed {
     #[doc(hidden)]
     unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> SavedSp {
         let words = begin_at(entry, argument);
-        // SAFETY: the caller promises twenty words of room.
+        // SAFETY: the caller promises room for twenty words, and `words` has at most twenty.
         let sp = unsafe { top.sub(size_of_val(&words)) };
-        // SAFETY: the caller may write these words, and they are aligned as `top` is.
+        // SAFETY: the caller may write the words at `sp`, which is aligned because `top` is.
         unsafe { ptr::write(sp.cast(), words) };
         sp
     }
@@ -211,7 +213,7 @@ pub trait Form: sealed::Sealed {
     unsafe fn switch(to: SavedSp) -> SavedSp;
 }
 
-/// The switch as a function that saves the registers and returns.
+/// The switch as a function that saves all callee-saved registers and ends in a return.
 #[derive(Debug)]
 pub struct ByReturn;
 
@@ -223,7 +225,7 @@ impl Form for ByReturn {
     }
 }
 
-/// The switch as a function that saves the registers and jumps.
+/// The switch as a function that saves all callee-saved registers and ends in a jump.
 #[derive(Debug)]
 pub struct ByJump;
 
@@ -274,8 +276,9 @@ impl<F: Form> Pair<F> {
     /// Switches to the pair's other side and back.
     #[inline(always)]
     pub fn round_trip(&mut self) {
-        // SAFETY: `there` was made by `prepare`, or left by the other side, which only
-        // switches back; and it is on this thread, because `Pair` is not Send.
+        // SAFETY: `self.there` is from `prepare`, or from the other side's last switch;
+        // the other side does nothing but switch back. A `Pair` is not `Send`, so this
+        // is the thread that created it.
         self.there = unsafe { F::switch(self.there) };
     }
 
@@ -288,8 +291,8 @@ impl<F: Form> Pair<F> {
 /// The code of a pair's other side: it switches back, forever.
 unsafe extern "C" fn echo<F: Form>(mut from: SavedSp, _: usize, _: *mut u8) -> ! {
     loop {
-        // SAFETY: `from` was handed over by the switch that came here, and its stack
-        // waits for this one.
+        // SAFETY: `from` is the saved stack pointer of the stack that has just switched
+        // here, on this thread, and that waits to be continued.
         from = unsafe { F::switch(from) };
     }
 }

@@ -22,8 +22,8 @@ use std::arch::{asm, naked_asm};
 pub(crate) const SUPPORTED: bool = true;
 
 // ANCHOR: prepare
-/// Makes a fresh stack look as if a switch had left it at the beginning of `entry`.
-/// Returns the fresh stack's saved stack pointer.
+/// Makes a fresh stack look as if a switch had left it at the beginning of `entry`,
+/// which will receive `argument`. Returns the fresh stack's saved stack pointer.
 ///
 /// # Safety
 ///
@@ -33,7 +33,7 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> S
     let sp = unsafe { top.sub(24) };
     let words: [usize; 3] =
         [start as *const () as usize, argument as usize, entry as usize];
-    // SAFETY: the caller may write these 24 bytes, and they are aligned as `top` is.
+    // SAFETY: the caller may write these 24 bytes, and `sp` is 8-byte aligned.
     unsafe { sp.cast::<[usize; 3]>().write(words) };
     sp
 }
@@ -41,12 +41,12 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> S
 
 // ANCHOR: switch
 /// Leaves this stack, continues the stack that was left at `to`, and passes `message`
-/// to that stack. Returns when another switch continues this stack: the result is the
-/// saved stack pointer of the stack which that switch has left, and its message.
+/// to that stack. When another stack switches back to this one, returns that stack's
+/// saved stack pointer and its message.
 ///
-/// All registers except rbx and rbp, which the compiler does not give up, are declared
-/// lost. So where this function is inlined, the *compiler* saves the registers that
-/// hold a value: mostly none.
+/// The assembly saves rbx and rbp, which `asm!` does not accept as operands, and
+/// declares all other registers lost. So where this function is inlined, the *compiler*
+/// saves only the registers that hold a value there: mostly none.
 ///
 /// # Safety
 ///
@@ -55,11 +55,11 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> S
 #[inline(always)]
 pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
     let (from, answer);
-    // SAFETY: the block pushes three words onto this stack. Nothing below them is in
-    // use: without `nostack` the compiler keeps nothing there. The code that jumps to
-    // label 2 has taken rsp from the saved stack pointer and popped one word, by this
-    // function's contract. So rbx and rbp are restored, and all other registers are
-    // declared lost.
+    // SAFETY: the block pushes three words onto this stack. No value lies below the
+    // stack pointer, because the block is not declared `nostack`. By this function's
+    // contract, the code that jumps to label 2 has taken rsp from the saved stack
+    // pointer and popped one word. So rbx and rbp are restored, and all other registers
+    // are declared lost.
     unsafe {
         asm!(
             // On entry: rdi = to, rsi = message.
@@ -71,8 +71,8 @@ pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
             "mov rsp, rdi",         // where the other was left
             "pop rcx",              // the resume address; not `ret`, see `variants.rs`
             "jmp rcx",
-            // When another switch continues this stack: rsp = just above the word at
-            // the saved stack pointer, rax = the other stack's saved stack pointer,
+            // When another stack switches back to this one: rsp = just above the word
+            // at the saved stack pointer, rax = the other stack's saved stack pointer,
             // rsi = its message; all other registers have the other stack's values.
             "2:",
             "pop rbx",
@@ -92,14 +92,14 @@ pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
 // ANCHOR_END: switch
 
 // ANCHOR: start
-/// The first frame of a fresh stack, which calls the entry. A debugger or a panic's
-/// backtrace that walks the stack ends here: there is no return address
+/// The first frame of a fresh stack, which calls the stack's entry function. A debugger
+/// or a panic's backtrace that walks the stack ends here: there is no return address
 /// (`.cfi_undefined`), and the chain of frame pointers ends (rbp is zero).
 #[unsafe(naked)]
 unsafe extern "C" fn start() -> ! {
     naked_asm!(
-        // On entry: rsp = just above the word at the saved stack pointer, rax = from,
-        // rsi = the message.
+        // On entry: rsp = just above the word at the saved stack pointer, rax = the
+        // saved stack pointer of the stack that has switched here, rsi = its message.
         ".cfi_startproc",
         ".cfi_undefined rip",
         "mov rdi, rax", // from, as the entry's first argument

@@ -10,10 +10,10 @@
 //! [`GUARD`] bytes: a coroutine that overflows its stack faults there before it reaches the next
 //! stack.
 //!
-//! Compiled Rust touches every page of a large frame in order (it is *stack-probed*), so one
-//! page would be guard enough for it. C code is not stack-probed: a C function with a frame
-//! larger than the guard can step over it. glibc's resolver, for one, has frames of several
-//! pages.
+//! Compiled Rust touches every page of a large frame in order (it is *stack-probed*), so a
+//! guard of one page would be enough for Rust. C code is not stack-probed: a C function with
+//! a frame larger than the guard can skip the guard without touching it. glibc's resolver,
+//! for one, has frames of several pages.
 //!
 //! ```
 //! use ch06_coroutines::StackPool;
@@ -39,10 +39,9 @@ use region::{Guard, Region};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::{io, mem};
 
-/// Number of stacks in the first region. Each further region has twice as many as the one
-/// before.
+/// Number of stacks in the first region. Each further region has twice as many as the last one.
 const FIRST: usize = 64;
-/// Minimum number of stacks in a region: the server's own two, and some for clients.
+/// Minimum number of stacks in a region: two for the server's own coroutines, and some for clients.
 const FEWEST: usize = 4;
 
 /// A pool of stacks of one size, for one thread.
@@ -59,7 +58,8 @@ pub struct StackPool {
     cold: Vec<Stack>,
     /// Number of stacks that were taken and not returned.
     outstanding: usize,
-    /// The greatest depth of use, in bytes, of the stacks that are cold now.
+    /// The greatest depth, in bytes, to which a stack had been used when its pages went back to the
+    /// system.
     deepest: usize,
 }
 
@@ -92,8 +92,8 @@ impl StackPool {
         StackPool::guarded(size, region::best_guard()?)
     }
 
-    /// Creates an empty pool whose guards are made by mprotect(2), as on a system without other
-    /// guards.
+    /// Creates an empty pool whose guards are made by mprotect(2), as on a system without a cheaper
+    /// kind of guard.
     ///
     /// # Errors
     ///
@@ -121,8 +121,7 @@ impl StackPool {
             ));
         }
         overflow::install()?;
-        // A pool's number is never reused: it identifies the pool whose region a stack is
-        // in.
+        // A pool's number is never reused: it identifies the pool to which a stack belongs.
         let id = POOLS.fetch_update(Relaxed, Relaxed, |id| id.checked_add(1));
         Ok(StackPool {
             size: size.next_multiple_of(region::page_size()),
@@ -146,8 +145,8 @@ impl StackPool {
     ///
     /// # Errors
     ///
-    /// The error of mmap(2) or mprotect(2): the address space is exhausted, or the
-    /// number of mappings (only [`protected`](StackPool::protected)).
+    /// The error of mmap(2) or mprotect(2): the address space is exhausted, or, in a
+    /// pool from [`protected`](StackPool::protected), the number of mappings.
     #[inline]
     pub fn take(&mut self) -> io::Result<Stack> {
         let stack = match self.warm.pop() {
@@ -177,8 +176,8 @@ impl StackPool {
     }
     // ANCHOR_END: take
 
-    /// Returns the pages of all stacks that are not taken to the system, and keeps their
-    /// addresses.
+    /// Gives the pages of all returned stacks back to the system, and keeps their addresses
+    /// reserved.
     pub fn release_pages(&mut self) {
         while let Some(stack) = self.warm.pop() {
             self.discard_pages(stack);
@@ -214,9 +213,9 @@ impl StackPool {
         region.next(self.id)
     }
 
-    /// Reserves a region with twice as many stacks as the last one, or with fewer if the address
-    /// space is short. Some address space stays free in any case, because an allocation that failed
-    /// would end the process.
+    /// Reserves a region with twice as many stacks as the last region, or with fewer if the address
+    /// space is short. Some address space is left free in any case, because an allocation that
+    /// failed would end the process.
     fn reserve_region(&self) -> io::Result<Region> {
         let mut stacks = self.regions.last().map_or(FIRST, |last| last.stacks * 2);
         loop {
@@ -228,7 +227,7 @@ impl StackPool {
         }
     }
 
-    /// Returns the pages of a stack to the system, and keeps its addresses.
+    /// Gives the pages of a returned stack back to the system, and keeps their addresses reserved.
     #[cold]
     fn discard_pages(&mut self, stack: Stack) {
         let depth = region::discard_pages(&stack);
@@ -238,8 +237,8 @@ impl StackPool {
 }
 
 impl Drop for StackPool {
-    /// Unmaps the regions, unless a stack is outstanding or was leaked: then they stay
-    /// mapped forever, because references into that stack may exist.
+    /// Unmaps the regions. If a stack is still taken, or was leaked, all regions stay mapped
+    /// forever, because references into that stack may exist.
     fn drop(&mut self) {
         if self.outstanding > 0 {
             mem::forget(mem::take(&mut self.regions));

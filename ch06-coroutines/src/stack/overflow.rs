@@ -1,9 +1,9 @@
 //! Reports which coroutine's stack has overflowed, and ends the process.
 //!
-//! A coroutine that goes deeper than its stack touches the guard, and the kernel sends
-//! SIGSEGV (or SIGBUS, on some systems). The handler runs on a stack of its own, since the
-//! coroutine's stack has no room (sigaltstack(2), TLPI 21.3). It calls only what a signal
-//! handler may call (signal-safety(7)): it takes no lock, and allocates nothing.
+//! A coroutine that goes deeper than its stack touches the guard below the stack, and the kernel
+//! sends SIGSEGV (or SIGBUS, on some systems). The signal handler runs on a stack of its own, since
+//! the coroutine's stack has no room (sigaltstack(2), TLPI 21.3). The handler calls only what a
+//! signal handler may call (signal-safety(7)): it takes no lock, and allocates nothing.
 #![allow(unsafe_code)]
 
 use ch01_blocking::server::sys;
@@ -23,7 +23,7 @@ pub(super) const LABEL: usize = 16;
 /// this is enough for many pools.
 const REGIONS: usize = 1024;
 
-/// A region of stacks, in the form that the handler reads.
+/// A region of stacks, in the form that the signal handler reads.
 #[derive(Debug)]
 pub(super) struct Watched {
     /// The address of the region, or zero if the entry is free.
@@ -63,18 +63,18 @@ impl Watched {
         Watched { start, bytes, slot, guard }
     }
 
-    /// Removes the region from the handler's list, because the region is about to be
+    /// Removes the region from the signal handler's list, because the region is about to be
     /// unmapped.
     pub(super) fn forget(&self) {
         self.start.store(0, Ordering::Release);
     }
 
     /// Returns the address of the label, and the size in bytes, of the stack whose guard contains
-    /// `address`; `None` if no guard of this region does.
+    /// `address`; `None` if no guard of this region contains it.
     ///
-    /// If another thread unmaps its region meanwhile and this entry is reused, the values may be
-    /// those of two regions. The stack that has overflowed is in neither, and the process ends in
-    /// any case; only the message can be wrong.
+    /// If another thread unmaps this region meanwhile, and the entry is reused for another region,
+    /// the result may mix the values of both. The stack that has overflowed is in neither region,
+    /// and the process ends in any case; only the message can be wrong.
     fn overflowed(&self, address: usize) -> Option<(*const u64, usize)> {
         let start = self.start.load(Ordering::Acquire);
         let slot = self.slot.load(Ordering::Relaxed);
@@ -89,7 +89,8 @@ impl Watched {
     }
 }
 
-/// The handlers of SIGSEGV and SIGBUS that were installed before this module's.
+/// The handlers of SIGSEGV and SIGBUS that were installed before this module's, or the error of
+/// installing this module's.
 static BEFORE: OnceLock<nix::Result<[SigAction; 2]>> = OnceLock::new();
 
 /// Installs the handler of SIGSEGV and SIGBUS; further calls do nothing.
@@ -102,7 +103,7 @@ pub(super) fn install() -> io::Result<()> {
         let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK;
         let ours = SigAction::new(SigHandler::SigAction(handle), flags, SigSet::empty());
         let install = |signal| {
-            // SAFETY: `handle` does only what a signal handler may.
+            // SAFETY: `handle` does only what a signal handler may do.
             unsafe { sigaction(signal, &ours) }
         };
         Ok([install(Signal::SIGSEGV)?, install(Signal::SIGBUS)?])
@@ -112,7 +113,7 @@ pub(super) fn install() -> io::Result<()> {
 
 // ANCHOR: handle
 /// Handles SIGSEGV and SIGBUS: reports a fault in the guard of a coroutine's stack, and
-/// passes on any other.
+/// passes any other fault on to the previous handler.
 extern "C" fn handle(
     signal: libc::c_int,
     info: *mut libc::siginfo_t,
@@ -120,8 +121,8 @@ extern "C" fn handle(
 ) {
     // SAFETY: with SA_SIGINFO the kernel hands over a valid siginfo_t.
     let fault = unsafe { &*info };
-    // SAFETY: both signals have an address. If a process has sent the signal, the
-    // address is meaningless, and is not used.
+    // SAFETY: for SIGSEGV and SIGBUS, siginfo_t has an address. If a process has sent
+    // the signal, the address is meaningless, and is not used.
     let address = unsafe { fault.si_addr() } as usize;
     let is_the_kernels = fault.si_code > 0;
     let overflowed = WATCHED.iter().find_map(|region| region.overflowed(address));
@@ -129,8 +130,8 @@ extern "C" fn handle(
         return chain_handler(signal, info, context);
     };
     // SAFETY: `label` points to the label of a stack in a registered region. The label
-    // is the number of the coroutine that has touched the stack's guard; if other code
-    // has touched it, the number may be zero or stale.
+    // is the number of the coroutine that has touched the guard below its stack; if
+    // other code has touched the guard, the number may be zero or stale.
     let coroutine = unsafe { label.read() };
     report(coroutine, size);
     // SAFETY: abort(3) is async-signal-safe, and does not return.
@@ -148,8 +149,8 @@ fn report(coroutine: u64, size: usize) {
         size / 1024
     ); // the line fits
     let length = 160 - rest.len();
-    // The write does not wait for room, because the process is about to end. A failure cannot be
-    // reported anywhere.
+    // The write does not wait for room, because the process is about to end. A failure of the write
+    // cannot be reported anywhere.
     let _ = sys::write_now(io::stderr().as_fd(), &line[..length]);
 }
 
@@ -160,8 +161,8 @@ fn chain_handler(
     info: *mut libc::siginfo_t,
     context: *mut libc::c_void,
 ) {
-    // No previous handler is known yet because another thread is just installing this one.
-    // Returning repeats the fault.
+    // The previous handler is not known yet, because another thread is still installing this one.
+    // Returning repeats the fault, and so calls this handler again.
     let Some(Ok([segv, bus])) = BEFORE.get() else { return };
     let before = if signal == libc::SIGBUS { bus } else { segv };
     match before.handler() {

@@ -23,8 +23,7 @@ pub const GUARD: usize = 64 * 1024;
 /// The means by which the pages of a guard are made inaccessible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guard {
-    /// Marks in the page table (`MADV_GUARD_INSTALL`, Linux 6.13), which need no separate
-    /// mapping.
+    /// Marks in the page table (`MADV_GUARD_INSTALL`, Linux 6.13), which split no mapping.
     #[cfg(target_os = "linux")]
     Marked,
     /// mprotect(2), which splits the mapping; the system limits the number of mappings.
@@ -44,8 +43,8 @@ pub struct Stack {
 
 impl Stack {
     /// Returns the address just above the highest usable byte, a multiple of 16. The owner may read
-    /// and write the [`size`](Stack::size) bytes below the address. The stack's label, a number for
-    /// overflow reports, lies above it.
+    /// and write the [`size`](Stack::size) bytes below this address. Above it lies the stack's
+    /// label, a number for overflow reports.
     #[inline]
     pub(crate) fn top(&self) -> NonNull<u8> {
         // SAFETY: every stack is larger than its label.
@@ -58,17 +57,17 @@ impl Stack {
         self.size as usize - overflow::LABEL
     }
 
-    /// Labels the stack with the number by which a message about an overflow names its
-    /// coroutine.
+    /// Labels the stack with the number of its coroutine, which a message about an overflow
+    /// contains.
     #[inline]
     pub(crate) fn set_label(&mut self, label: u64) {
-        // SAFETY: these bytes are reserved for the label, aligned, and owned.
+        // SAFETY: the bytes above `top` are reserved for the label, aligned, and owned.
         unsafe { self.top().cast::<u64>().write(label) }
     }
 
     /// Returns the number that [`set_label`](Stack::set_label) stored last.
     pub(crate) fn label(&self) -> u64 {
-        // SAFETY: these bytes are reserved for the label and aligned, and the label is
+        // SAFETY: the bytes above `top` are reserved for the label and aligned, and the label is
         // written before a coroutine uses the stack.
         unsafe { self.top().cast::<u64>().read() }
     }
@@ -105,8 +104,7 @@ impl Region {
         let start = map(slot * stacks).map_err(|error| {
             io::Error::new(error.kind(), format!("no room for {stacks} stacks: {error}"))
         })?;
-        // The address is exposed, because the handler of overflows makes a pointer from
-        // it.
+        // The address is exposed, because the overflow handler makes a pointer from the number.
         let address = start.as_ptr().expose_provenance();
         let watched = overflow::watch(address, slot * stacks, slot, gap);
         Ok(Region { start, stacks, size, gap, guard, used: 0, watched })
@@ -127,7 +125,8 @@ impl Region {
         Ok(Stack { top, size: self.size as u32, pool })
     }
 
-    /// Returns the result of [`pages`] for each stack that was handed out at least once.
+    /// Returns, for each stack that was handed out at least once, the two sizes that [`pages`]
+    /// returns.
     pub(super) fn usage(&self) -> impl Iterator<Item = (usize, usize)> {
         let slot = self.size + self.gap;
         // SAFETY: the address is at most the end of the region, because `used` is at most its
@@ -152,22 +151,23 @@ impl Drop for Region {
     }
 }
 
-/// Returns the pages of a stack to the system. Returns the greatest depth to which the
-/// stack was used, in bytes.
+/// Gives the pages of a stack back to the system. Returns the greatest depth to which the stack was
+/// used, in bytes.
 pub(super) fn discard_pages(stack: &Stack) -> usize {
     let (top, size) = (stack.top, stack.size as usize);
     let (depth, _) = pages(top, size);
     // SAFETY: the stack begins `size` bytes below its top, so `bottom` is in the
     // stack's mapping.
     let bottom = unsafe { top.sub(size) };
-    // SAFETY: the stack is in the pool, so its content is not needed any longer, and its
-    // value after the call does not matter. A failure changes nothing: the pages stay.
+    // SAFETY: the stack has been returned to the pool, so the content of its pages, which the call
+    // discards, is not needed any longer. If the call fails, the pages only stay in memory.
     unsafe { libc::madvise(bottom.as_ptr().cast(), size, libc::MADV_DONTNEED) };
     depth
 }
 
 /// Returns two sizes of the stack with the top `top`, in bytes: the distance from the top to the
-/// lowest page that is in memory, and the total size of the pages that are in memory (mincore(2)).
+/// lowest page that is in memory, and the total size of the pages that are in memory. Both are 0 if
+/// mincore(2) fails.
 fn pages(top: NonNull<u8>, size: usize) -> (usize, usize) {
     let page = page_size();
     // SAFETY: a stack begins `size` bytes below its top, so `bottom` is in the stack's
@@ -187,8 +187,8 @@ fn pages(top: NonNull<u8>, size: usize) -> (usize, usize) {
     ((pages.len() - absent) * page, resident * page)
 }
 
-/// Maximum number of mprotect(2) guards, which leaves enough mappings to the rest of the process.
-/// When the mappings have run out, even malloc fails.
+/// Maximum number of mprotect(2) guards, which leaves enough memory mappings to the rest of the
+/// process. When the mappings have run out, even malloc fails.
 static MOST_PROTECTED: LazyLock<usize> = LazyLock::new(|| {
     let granted = fs::read_to_string("/proc/sys/vm/max_map_count");
     let granted = granted.ok().and_then(|granted| granted.trim().parse().ok());
@@ -198,7 +198,7 @@ static MOST_PROTECTED: LazyLock<usize> = LazyLock::new(|| {
 /// Number of mprotect(2) guards in this process.
 static PROTECTED: AtomicUsize = AtomicUsize::new(0);
 
-/// Reserves address space, for which the kernel need not promise any memory.
+/// Reserves `bytes` of address space, for which the kernel need not promise any memory.
 fn map(bytes: usize) -> io::Result<NonNull<u8>> {
     // FreeBSD has no MAP_NORESERVE: it promises no memory anyway. OpenBSD kills a process whose
     // stack pointer is not in a MAP_STACK (which means something else on FreeBSD).
@@ -224,7 +224,8 @@ fn map(bytes: usize) -> io::Result<NonNull<u8>> {
     }
     // A huge page would make the first touch of a stack cost 2 MiB.
     #[cfg(target_os = "linux")]
-    // SAFETY: this advice about the module's own mapping has no effect if it is refused.
+    // SAFETY: the advice concerns the new mapping only, and changes no content. If the kernel
+    // refuses the advice, nothing happens.
     unsafe {
         libc::madvise(start, bytes, libc::MADV_NOHUGEPAGE)
     };
@@ -236,16 +237,16 @@ fn protect(pages: NonNull<u8>, size: usize, guard: Guard) -> io::Result<()> {
     let start = pages.as_ptr().cast();
     match guard {
         #[cfg(target_os = "linux")]
-        // SAFETY: these pages are in a region, and no stack uses them.
+        // SAFETY: the pages are in a mapping of this module, and no stack contains them.
         Guard::Marked => done(unsafe { libc::madvise(start, size, MADV_GUARD_INSTALL) }),
         Guard::Protected => {
             let guards = PROTECTED.load(Relaxed);
             if guards >= *MOST_PROTECTED {
-                // Linux 6.13 has guards that take no mapping.
+                // A newer kernel helps, too: since Linux 6.13, guards take no mapping.
                 let why = format!("{guards} guards use all mappings: vm.max_map_count");
                 return Err(io::Error::new(io::ErrorKind::OutOfMemory, why));
             }
-            // SAFETY: these pages are in a region, and no stack uses them.
+            // SAFETY: the pages are in a mapping of this module, and no stack contains them.
             done(unsafe { libc::mprotect(start, size, libc::PROT_NONE) })?;
             PROTECTED.fetch_add(1, Relaxed);
             Ok(())
@@ -260,7 +261,7 @@ pub(super) fn best_guard() -> io::Result<Guard> {
         let size = page_size();
         let page = map(size)?;
         let marked = protect(page, size, Guard::Marked).is_ok() && is_inaccessible(page);
-        // SAFETY: the mapping was made three lines above, and no reference to it exists.
+        // SAFETY: `map` has just made this mapping of one page, and no reference to it exists.
         unsafe { libc::munmap(page.as_ptr().cast(), size) };
         if marked {
             return Ok(Guard::Marked);
@@ -269,8 +270,8 @@ pub(super) fn best_guard() -> io::Result<Guard> {
     Ok(Guard::Protected)
 }
 
-/// Returns whether the kernel refuses to write to a page. An emulator may accept advice that it
-/// does not know, because advice need not be followed; but a guard must work.
+/// Returns whether the kernel refuses to write to a page, as it must for a guard. An emulator may
+/// accept the advice for a guard without following it, because it does not know the advice.
 #[cfg(target_os = "linux")]
 fn is_inaccessible(page: NonNull<u8>) -> bool {
     // SAFETY: getrandom(2) writes one byte into an unused page of this module, or fails
@@ -279,7 +280,7 @@ fn is_inaccessible(page: NonNull<u8>) -> bool {
 }
 
 pub(super) fn page_size() -> usize {
-    // SAFETY: sysconf has no preconditions, and every system has pages.
+    // SAFETY: sysconf(3) has no preconditions. The page size is defined on every system.
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
 }
 
