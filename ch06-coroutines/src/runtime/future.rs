@@ -68,7 +68,7 @@ impl Drop for Sleep<'_> {
 // ANCHOR_END: sleep
 
 // ANCHOR: yield_now
-/// Suspends the future until all tasks that are queued now have run.
+/// Suspends the calling future until all tasks that are in the run queue now have run.
 pub async fn yield_now() {
     let mut yielded = false;
     poll_fn(|context| {
@@ -92,8 +92,8 @@ pub enum Either<A, B> {
 }
 
 // ANCHOR: race
-/// Returns a future that is ready when one of two futures is. The other future is
-/// dropped with the returned one, in the middle of its wait: it is cancelled.
+/// Returns a future that is ready as soon as `a` or `b` is. The slower future is
+/// dropped together with the returned one, in the middle of its wait: it is cancelled.
 ///
 /// Both futures must be `Unpin`, so that this file needs no unsafe code. An `async`
 /// block is not `Unpin`; pass it by [`pin!`](std::pin::pin).

@@ -65,7 +65,7 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Creates a runtime for futures.
+    /// Creates a runtime for futures, without stacks for coroutines.
     ///
     /// # Errors
     ///
@@ -86,13 +86,13 @@ impl Runtime {
         Ok(Runtime { handle: Handle(Reactor::new(poller, Some(stacks))?) })
     }
 
-    /// Runs a first coroutine, and all tasks that are spawned, until the first coroutine
+    /// Runs a first coroutine, and all tasks that are spawned meanwhile, until the first coroutine
     /// has ended. Returns its value, or the payload of its panic.
     ///
     /// # Errors
     ///
-    /// The poller fails; no stack is available; or every task waits, and nothing is left
-    /// that could wake one ([`ErrorKind::Deadlock`](io::ErrorKind::Deadlock)).
+    /// The poller fails; no stack is available; or every task waits, and nothing is left that could
+    /// wake one ([`ErrorKind::Deadlock`](io::ErrorKind::Deadlock)).
     ///
     /// # Safety
     ///
@@ -108,8 +108,8 @@ impl Runtime {
         self.run(&first.result)
     }
 
-    /// Polls a first future, and runs all tasks that are spawned, until the first future is ready.
-    /// Returns its output, or the payload of its panic.
+    /// Polls a first future, and runs all tasks that are spawned meanwhile, until the first future
+    /// is ready. Returns its output, or the payload of its panic.
     ///
     /// # Errors
     ///
@@ -149,8 +149,8 @@ impl Drop for Runtime {
     }
 }
 
-/// A reference to a runtime, by which its tasks use it: it dereferences to the
-/// [`Scheduler`], and so has the scheduler's methods, too.
+/// A reference through which a runtime's tasks use the runtime. It dereferences to the
+/// [`Scheduler`], whose methods it therefore has, too.
 #[derive(Clone)]
 pub struct Handle(Rc<Reactor>);
 
@@ -164,7 +164,8 @@ impl Deref for Handle {
 
 impl Handle {
     // ANCHOR: spawn
-    /// Spawns a coroutine, at the end of the run queue.
+    /// Spawns a coroutine, and puts it at the end of the run queue. Returns a handle to
+    /// wait for the coroutine's end.
     ///
     /// # Errors
     ///
@@ -203,8 +204,8 @@ impl Handle {
         Ok(Join { task, result, waiter, reactor: self.0.clone() })
     }
 
-    /// Spawns a future, at the end of the run queue. After the runtime's end, the
-    /// future is dropped instead.
+    /// Spawns a future, and puts it at the end of the run queue. After the runtime's
+    /// end, the future is dropped instead.
     pub fn spawn_future(&self, future: impl Future<Output = ()> + 'static) {
         if !self.is_over() {
             self.enqueue(Turn::Run(self.add(Task::Future(Box::pin(future)))));
@@ -231,7 +232,7 @@ impl Handle {
     ///
     /// Panics where [`park`](Scheduler::park) does.
     pub fn sleep(&self, time: Duration) {
-        // The time starts now, and not at the beginning of the round (`self.now()`),
+        // `time` begins now, and not at the beginning of the round of the run queue (`self.now()`),
         // which may be a while ago.
         let until = ch01_blocking::deadlines::later(Instant::now(), time);
         while self.now() < until && self.park(Some(until)) == Woken::Notified {}
@@ -242,12 +243,12 @@ impl Handle {
         sleep(self, at)
     }
 
-    /// Returns a waker of the running task. It can be kept as long as needed, and used on
+    /// Returns a waker of the running task. The waker can be kept as long as needed, and used on
     /// any thread; after the end of the task or of the runtime, it does nothing.
     ///
     /// # Panics
     ///
-    /// Outside a task of this runtime.
+    /// If no task of this runtime is running, unless the runtime has ended.
     pub fn waker(&self) -> Waker {
         match self.current() {
             Some(task) => self.waker_of(task),
@@ -265,13 +266,13 @@ type Outcome<T> = Rc<RefCell<Option<thread::Result<T>>>>;
 pub struct Join<T> {
     task: Token,
     result: Outcome<T>,
-    /// The task that waits for the coroutine's end.
+    /// The task that waits for the coroutine's end; `None` while no task does.
     waiter: Rc<Cell<Option<Token>>>,
     reactor: Rc<Reactor>,
 }
 
 impl<T> Join<T> {
-    /// Returns the coroutine's token, for [`wake`](Scheduler::wake).
+    /// Returns the coroutine's token, by which [`wake`](Scheduler::wake) can wake it.
     pub fn task(&self) -> Token {
         self.task
     }
@@ -297,8 +298,8 @@ impl<T> Join<T> {
             if scheduler.is_over() {
                 return Err(Box::new("the runtime has ended"));
             }
-            // The coroutine cannot end between the check above and the park: no other
-            // task runs in between.
+            // The spawned coroutine cannot end between the check of `result` and the
+            // park: no other task runs in between.
             self.waiter.set(Some(scheduler.running_coroutine()));
             scheduler.park(None);
         }

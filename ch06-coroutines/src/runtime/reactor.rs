@@ -1,9 +1,9 @@
 //! The reactor: the registered descriptors of one thread, the events that the poller has reported
-//! for each, and the tasks that wait for them.
+//! for each descriptor, and the tasks that wait for them.
 //!
 //! A reported event is remembered until a read or a write would block, so a task may begin to wait
-//! before or after the report. Between a read that would block and the wait that follows it no
-//! event can be missed: the poller is asked only when no task runs.
+//! before or after the report. No event can be missed between a read that would block and the wait
+//! that follows the read: the poller is called only while no task runs.
 
 use super::future::{Either, race, sleep};
 use super::remote::RemoteQueue;
@@ -44,16 +44,18 @@ pub enum Readiness {
 // ANCHOR: source
 /// The state of a registered descriptor.
 struct Registration {
-    /// For each [`Readiness`], whether it was reported, and no attempt has met
-    /// `WouldBlock` since.
+    /// For each [`Readiness`], whether it was reported, and no attempt to read or write
+    /// has met `WouldBlock` since.
     reported: [bool; 3],
-    /// Whether an end of file was reported. It will not be reported again.
+    /// Whether an end of file was reported. A poller reports it only once.
     eof: bool,
-    /// For each [`Readiness`], the waiter. One task may read while another writes.
+    /// For each [`Readiness`], the task that waits for it. One task may read while
+    /// another writes.
     slots: [Slot; 3],
     /// The interest that is registered with the poller.
     interest: Interest,
-    /// The interest to register while a task waits to read: read, or accept.
+    /// The interest to register while a task waits to read: `READ`, or `ACCEPT` for a
+    /// listener.
     to_read: Interest,
 }
 
@@ -63,9 +65,9 @@ enum Slot {
     #[default]
     Empty,
     Waits(Waiter),
-    /// The waiter was notified, and has not run since. The slot stays taken: if another
-    /// waiter took it now, the notified one would empty the slot when it runs, and the
-    /// other would never be woken.
+    /// The waiter was notified, and has not run since. The slot stays taken: if a
+    /// second waiter took it now, the notified one would empty the slot when it runs,
+    /// and the second one would never be woken.
     Notified,
 }
 // ANCHOR_END: source
@@ -84,7 +86,7 @@ impl Registration {
         }
     }
 
-    /// Returns the interest that the current waiters need.
+    /// Returns the interest to register with the poller for the waiters in the slots.
     fn wanted(&self) -> Interest {
         let [reader, writer, _] = &self.slots;
         let if_waits = |slot, interest| match slot {
@@ -148,9 +150,9 @@ impl Reactor {
     }
 
     // ANCHOR: poll
-    /// Asks the poller for events, waits for them for at most `timeout`, and notifies
-    /// the waiters. An event with a stale token concerns a descriptor that has been
-    /// closed, and is ignored.
+    /// Calls the poller, which waits for events for at most `timeout` (`None`: without
+    /// a limit), and notifies the waiters. An event with a stale token concerns a
+    /// descriptor that has been closed, and is ignored.
     ///
     /// # Errors
     ///
@@ -180,8 +182,8 @@ impl Reactor {
     }
     // ANCHOR_END: poll
 
-    /// Returns freed memory to the system some time after many connections have closed. Returns
-    /// `timeout`, shortened so that the next release is on time.
+    /// Gives freed memory back to the system some time after many connections have closed. Returns
+    /// `timeout`, shortened so that the next such release is on time.
     fn release_memory(&self, timeout: Option<Duration>) -> Option<Duration> {
         let (mut memory, now) = (self.memory.borrow_mut(), self.scheduler.now());
         if memory.release(now) {
@@ -191,9 +193,9 @@ impl Reactor {
         timeout.into_iter().chain(due).min()
     }
 
-    /// Replaces the events of a poller that has failed: after a pause, reports for every descriptor
-    /// that it may be ready, as chapter 3's event loop does. The pause keeps a lasting error from
-    /// occupying the processor.
+    /// Makes up for the events of a poller that has failed: after a pause, reports for every
+    /// descriptor that it may be ready, as chapter 3's event loop does. The pause keeps a lasting
+    /// error from occupying the processor.
     #[cold]
     fn try_every_descriptor(&self, error: &io::Error, events: &mut Vec<Event>) {
         trace!("poller", "{error}: trying every connection");
@@ -207,8 +209,8 @@ impl Reactor {
     }
 
     /// Returns whether another thread can wake a task, or already has. A thread that wakes a task
-    /// by its waker pushes the token first and drops the waker afterwards; so wakers are counted
-    /// first and the queue is checked afterwards.
+    /// by its waker first pushes the task's token into the remote queue and then drops the waker.
+    /// So this function first looks for wakers and then checks the queue.
     fn can_be_woken(&self) -> bool {
         let has_wakers = self.scheduler.has_wakers();
         fence(Acquire); // a token that was pushed before a waker was dropped is visible now
@@ -270,8 +272,8 @@ impl<F: AsFd> Descriptor<F> {
         &mut self.fd
     }
 
-    /// Applies a function to the descriptor's registration and returns its result, or
-    /// the default value if there is no registration.
+    /// Applies `of` to the descriptor's registration and returns the result, or the default value
+    /// if there is no registration.
     fn with<T: Default>(&self, of: impl FnOnce(&mut Registration) -> T) -> T {
         let mut table = self.reactor.table.borrow_mut();
         table.get_mut(self.token).map_or_else(T::default, of)
@@ -283,7 +285,8 @@ impl<F: AsFd> Descriptor<F> {
         self.with(|entry| entry.reported[until as usize])
     }
 
-    /// Records that an attempt to read or write has met `WouldBlock`.
+    /// Records that an attempt to read or write has met `WouldBlock`, so the descriptor is not
+    /// ready until the next report.
     pub fn would_block(&self, until: Readiness) {
         self.with(|entry| entry.reported[until as usize] = false);
     }
@@ -300,8 +303,9 @@ impl<F: AsFd> Descriptor<F> {
     /// the poller's interest if needed. Returns whether this readiness was reported
     /// before the call.
     pub(crate) fn subscribe(&self, until: Readiness, waiter: Waiter) -> io::Result<bool> {
-        // On an error the waiter, possibly a foreign waker, is dropped after the
-        // table's borrow ends.
+        // `slot` is declared before `table`: if this function fails, the waiter is
+        // dropped after the table's borrow ends, because its destructor may be foreign
+        // code.
         let (mut slot, fd) = (Slot::Waits(waiter), self.fd.as_fd());
         let mut table = self.reactor.table.borrow_mut();
         let entry = table.get_mut(self.token).ok_or(ErrorKind::NotFound)?;
@@ -329,8 +333,8 @@ impl<F: AsFd> Descriptor<F> {
 
     // ANCHOR: wait
     /// Parks the running coroutine until the descriptor may be ready or the deadline
-    /// `due` has passed. The wait may also end without a reason, so the caller first
-    /// tries to read or write, waits after `WouldBlock`, and tries again.
+    /// `due` has passed. The wait may also end earlier without a reason, so the caller
+    /// first tries to read or write, waits after `WouldBlock`, and tries again.
     ///
     /// # Errors
     ///
@@ -353,8 +357,8 @@ impl<F: AsFd> Descriptor<F> {
     // ANCHOR_END: wait
 
     /// Returns a future that is ready when the descriptor may be. After an attempt that has met
-    /// `WouldBlock`, call [`would_block`](Descriptor::would_block) first; otherwise the future is
-    /// ready at once.
+    /// `WouldBlock`, call [`would_block`](Descriptor::would_block) first; otherwise the earlier
+    /// report is still remembered, and the future is ready at once.
     ///
     /// # Errors
     ///
@@ -364,8 +368,8 @@ impl<F: AsFd> Descriptor<F> {
     }
 
     // ANCHOR: ready_by
-    /// Waits as [`ready`](Descriptor::ready) does, but until the deadline `due` at
-    /// most.
+    /// Waits as [`ready`](Descriptor::ready) does, but at most until the deadline
+    /// `due`: then returns [`Woken::TimedOut`].
     ///
     /// # Errors
     ///
@@ -381,7 +385,7 @@ impl<F: AsFd> Descriptor<F> {
 
 impl<F: AsFd> Drop for Descriptor<F> {
     fn drop(&mut self) {
-        // An error of the poller does not matter: the descriptor is closed in a moment.
+        // An error of `deregister` does not matter: the descriptor is closed right afterwards.
         let fd = self.fd.as_fd();
         let _ = self.reactor.poller.borrow_mut().deregister(fd, self.token);
         let registration = self.reactor.table.borrow_mut().remove(self.token);
@@ -406,7 +410,7 @@ impl<F: AsFd> Future for Ready<'_, F> {
         let Ready { descriptor, until, .. } = *self;
         self.unsubscribe(); // the next poll may pass another waker
         // Readiness that was reported before is remembered. No event can be missed
-        // between this check and `subscribe`: the poller is asked only when no task
+        // between this check and `subscribe`: the poller is called only while no task
         // runs.
         if descriptor.is_ready(until) {
             return Poll::Ready(Ok(()));

@@ -1,10 +1,11 @@
 //! Wake-ups from other threads: a runtime's [`RemoteQueue`] of woken tasks, and each task's
-//! [`ScheduledFlag`]. `tests/orders.rs` tries every order of their steps.
+//! [`ScheduledFlag`]. `tests/orders.rs` tries every order in which the threads can take their
+//! steps.
 //!
 //! A runtime and its tasks belong to one thread. Another thread that has a result for a task stores
-//! the result in memory that both share, and wakes the task: it pushes the task's token into the
-//! queue, which has a lock, and if the runtime sleeps, writes a byte into a pipe that the runtime's
-//! poller watches.
+//! the result in memory that both threads share, and wakes the task: it pushes the task's token
+//! into the queue, which has a lock. If the runtime sleeps, the other thread also writes a byte
+//! into a pipe that the runtime's poller watches.
 
 use ch01_blocking::server::sys;
 use ch03_nonblocking::poller::Token;
@@ -14,8 +15,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The tokens of tasks that other threads, or wakers of this thread, have woken and the
-/// runtime has not taken yet.
+/// The tokens of the tasks that other threads, or wakers on the runtime's own thread, have woken
+/// and the runtime has not taken yet.
 pub(crate) struct RemoteQueue {
     woken: Mutex<Vec<Token>>,
     /// Whether the runtime waits for its poller, or is about to.
@@ -51,16 +52,15 @@ impl RemoteQueue {
     }
 
     /// Returns whether the caller has to write to the pipe: the runtime sleeps, and no
-    /// earlier push has claimed to wake it. On the runtime's own thread the result is
+    /// earlier caller has claimed to wake it. On the runtime's own thread the result is
     /// false, so a wake-up there makes no system call.
     pub(crate) fn claim_wakeup(&self) -> bool {
         self.sleeping.swap(false, AcqRel)
     }
 
     pub(crate) fn write_wakeup(&self) {
-        // The loop retries a write that a signal has interrupted. A write that fails
-        // because the pipe is full is not retried: a full pipe wakes the runtime as
-        // well.
+        // The loop retries a write that a signal has interrupted, but not a write that
+        // fails because the pipe is full: a full pipe wakes the runtime as well.
         while let Err(error) = (&self.wake_write).write(b"!")
             && error.kind() == ErrorKind::Interrupted
         {}
@@ -68,8 +68,9 @@ impl RemoteQueue {
 
     /// Announces that the runtime is about to sleep. The runtime has to take the woken
     /// tasks **after this call**, as `Scheduler::prepare_to_wait` does. In the other
-    /// order, a task that is pushed in between would stay in the queue, and the thread
-    /// that has pushed it would find that the runtime does not sleep yet.
+    /// order, a task that is pushed in between would stay in the queue: the thread that
+    /// has pushed it would find that the runtime does not sleep yet, and would not
+    /// write to the pipe.
     pub(crate) fn announce_sleep(&self) {
         self.sleeping.swap(true, AcqRel);
     }
@@ -95,7 +96,7 @@ impl RemoteQueue {
 }
 
 impl AsFd for RemoteQueue {
-    /// Returns the read end of the pipe, which is readable when the runtime was woken.
+    /// Returns the read end of the pipe: readable once `write_wakeup` was called.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake_read.as_fd()
     }
@@ -116,8 +117,9 @@ impl ScheduledFlag {
         !self.0.swap(true, AcqRel)
     }
 
-    /// Clears the flag, **before** the task runs. If it were cleared after the run, a
-    /// wake-up between the task's last check and the clearing would be lost.
+    /// Clears the flag. The caller does so **before** the task runs: if the flag were
+    /// cleared after the run, a wake-up between the task's last check and the clearing
+    /// would be lost.
     pub(crate) fn clear(&self) {
         self.0.swap(false, AcqRel);
     }

@@ -10,9 +10,9 @@
 //! ```
 //!
 //! A task runs until it parks, yields or ends; nothing preempts it. Until then no other task runs
-//! on the thread, so most data that threads would protect by locks needs none here. The scheduler
-//! knows no descriptors: the function by which the thread waits is an argument of
-//! [`run`](Scheduler::run).
+//! on the thread, so most data that threads would protect by locks needs no lock here. The
+//! scheduler knows nothing of descriptors: the function by which the thread waits for them is an
+//! argument of [`run`](Scheduler::run).
 
 use super::remote::RemoteQueue;
 use super::timers::Timers;
@@ -82,17 +82,17 @@ pub(crate) enum Turn {
     Activate(Token),
 }
 
-/// A function that assigns the idle connection whose descriptor has the given token to
-/// a task, which the scheduler runs next. Returns the task's token and the connection's
-/// number, or `None` if the connection no longer exists or no task can be created.
+/// A function that assigns the idle connection whose descriptor has the given token to a task,
+/// which the scheduler then runs next. Returns the task's token and the connection's number, or
+/// `None` if the connection no longer exists or no task can be created.
 pub(crate) type Activate = Rc<dyn Fn(Token) -> Option<(Token, u64)>>;
 
-/// The tasks of one thread, their run queue and their timers. No cell stays borrowed while a task
-/// runs.
+/// The tasks of one thread, their run queue and their timers. None of the fields stays borrowed
+/// while a task runs.
 pub struct Scheduler {
     tasks: RefCell<Table<Entry>>,
     queue: RefCell<VecDeque<Turn>>,
-    /// The number of run-queue entries that are left of this round.
+    /// The number of run-queue entries of the current round that have not run yet.
     round: Cell<usize>,
     timers: RefCell<Timers>,
     /// The task that is running; `None` between two tasks.
@@ -100,10 +100,10 @@ pub struct Scheduler {
     stacks: RefCell<Option<StackPool>>,
     activate: RefCell<Option<Activate>>,
     remote: Arc<RemoteQueue>,
-    /// The time at which this round began.
+    /// The time at which the current round began.
     now: Cell<Instant>,
     spawned: Cell<u64>,
-    /// Whether the runtime has ended: only destructors still run.
+    /// Whether the runtime has ended, so that only destructors still run.
     is_over: Cell<bool>,
 }
 
@@ -126,9 +126,9 @@ impl Scheduler {
     }
 
     // ANCHOR: run
-    /// Runs tasks until `has_ended` returns true. Between two rounds it calls `wait`,
-    /// which blocks until something happens, for at most the given time. The call of
-    /// `wait` is the only place where the thread waits.
+    /// Runs tasks until `has_ended` returns true. Between two rounds of the run queue
+    /// it calls `wait`, which blocks until something happens, or at most for the time
+    /// that it is passed. The call of `wait` is the only place where the thread waits.
     ///
     /// # Errors
     ///
@@ -162,14 +162,15 @@ impl Scheduler {
     // ANCHOR: round
     /// Begins a round: it consists of the entries that are in the run queue now. An
     /// entry that is added during the round, even by a task that yields, waits for the
-    /// next round, and the poller is asked in between. So no task keeps the thread from
-    /// the others.
+    /// next round, and the poller is called in between. So no task keeps the others
+    /// from running.
     fn begin_round(&self) {
         self.remote.take(|task| self.wake(task));
         self.round.set(self.queue.borrow().len());
     }
 
-    /// Removes the next run-queue entry of this round and returns it.
+    /// Removes the next run-queue entry of the current round and returns it; `None` at
+    /// the end of the round.
     fn next_turn(&self) -> Option<Turn> {
         self.round.set(self.round.get().checked_sub(1)?);
         self.queue.borrow_mut().pop_front()
@@ -178,8 +179,8 @@ impl Scheduler {
 
     // ANCHOR: prepare_to_wait
     /// Announces that the thread will sleep, takes the wake-ups that have arrived, and
-    /// returns how long the thread may wait: not at all if a task is queued, without a
-    /// limit if no timer is set.
+    /// returns how long the thread may wait: zero if a task is queued, `None` (without
+    /// a limit) if no timer is set.
     fn prepare_to_wait(&self) -> Option<Duration> {
         self.remote.announce_sleep();
         self.remote.take(|task| self.wake(task)); // a later wake-up writes to the pipe
@@ -197,7 +198,8 @@ impl Scheduler {
     fn run_task(&self, token: Token) {
         let mut tasks = self.tasks.borrow_mut();
         let entry = tasks.get_mut(token);
-        // The task of a run-queue entry may no longer be `Queued`: see `activate`.
+        // The entry's task may no longer be `Queued`: `activate` may have run it
+        // already.
         let Some(entry) = entry.filter(|it| it.state == State::Queued) else { return };
         let Some(task) = entry.task.take() else { return };
         entry.state = State::Running;
@@ -235,8 +237,8 @@ impl Scheduler {
     // ANCHOR_END: resume
 
     // ANCHOR: poll
-    /// Polls a future. Returns the future if it is pending; its waker has then been
-    /// stored by whatever it waits for. If the future has ended, its box is freed.
+    /// Polls a task's future. Returns the future if it is pending; it has then passed
+    /// its waker to whatever will wake it. If the future has ended, its box is freed.
     fn poll(&self, token: Token, mut future: BoxedFuture) -> Option<Task> {
         let waker = self.waker_of(token);
         let context = &mut Context::from_waker(&waker);
@@ -267,10 +269,10 @@ impl Scheduler {
 
     // ANCHOR: park
     /// Suspends the running coroutine until [`wake`](Scheduler::wake) is called for it
-    /// or the deadline `due` has passed. `park` may also return without a reason, so
-    /// the caller checks its condition in a loop. After the runtime's end, in a
-    /// destructor, `park` returns [`Woken::TimedOut`] at once; a loop in a destructor
-    /// also checks [`is_over`](Scheduler::is_over).
+    /// or the deadline `due` has passed. `park` may also return earlier without a
+    /// reason, so the caller checks its condition in a loop. After the runtime's end,
+    /// in a destructor, `park` returns [`Woken::TimedOut`] at once; a loop in a
+    /// destructor also checks [`is_over`](Scheduler::is_over).
     ///
     /// # Panics
     ///
@@ -283,10 +285,10 @@ impl Scheduler {
         let timer = due.map(|due| self.timers().set(Waiter::Task(me), due));
         let clear = |timer| self.clear_timer(timer); // unless the timer has expired
         let _timer = OnDrop(|| timer.into_iter().for_each(clear));
-        // Suspending in the state `Running` erases a wake-up that came during this turn
-        // of the task: after that wake-up, the task has checked its condition. (A
-        // wake-up through a `Waker` is never erased: it is applied only between two
-        // rounds of the run queue.)
+        // Suspending in the state `Running` discards a wake-up that arrived while this
+        // task was running: the task has checked its condition since then. (A wake-up
+        // through a `Waker` is not discarded: it is applied only between two rounds of
+        // the run queue.)
         self.suspend(me, State::Running);
         match timer {
             Some(timer) if !self.timers().runs(timer) => Woken::TimedOut,
@@ -296,9 +298,9 @@ impl Scheduler {
     // ANCHOR_END: park
 
     // ANCHOR: wake
-    /// Wakes a parked task: puts it into the run queue. A task that is running is only
-    /// marked: a future is then polled once more; a coroutine that parks erases the
-    /// mark, because it has checked its condition in the meantime.
+    /// Wakes a parked task: puts it into the run queue. A running task is only marked
+    /// as woken. A marked future is then polled once more; a coroutine that parks
+    /// erases the mark, because it has checked its condition in the meantime.
     pub fn wake(&self, token: Token) {
         let mut tasks = self.tasks.borrow_mut();
         let Some(entry) = tasks.get_mut(token) else { return };
@@ -345,21 +347,21 @@ impl Scheduler {
         }
     }
 
-    /// Returns the token of the running task.
+    /// Returns the token of the running task; `None` if no task is running.
     pub fn current(&self) -> Option<Token> {
         self.running.get()
     }
 
-    /// Returns the waiter for a future that is polled with `waker`: the running task, if `waker` is
-    /// its own, which is the usual case; otherwise a copy of `waker`.
+    /// Returns the waiter for a future that is polled with `waker`: usually `waker` is the running
+    /// task's own, and the waiter is this task; otherwise it is a copy of `waker`.
     pub(crate) fn waiter(&self, waker: &Waker) -> Waiter {
         let own = self.current().filter(|&me| self.waker_of(me).will_wake(waker));
         own.map_or_else(|| Waiter::Waker(Box::new(waker.clone())), Waiter::Task)
     }
 
     // ANCHOR: notify
-    /// Notifies a waiter. Nothing of the runtime may be borrowed, because a foreign waker
-    /// may run any code.
+    /// Notifies a waiter. No field of the runtime may be borrowed during the call,
+    /// because a foreign waker may run any code.
     pub(crate) fn notify(&self, waiter: Waiter) {
         match waiter {
             Waiter::Task(task) => self.wake(task),
@@ -381,9 +383,9 @@ impl Scheduler {
     }
 
     // ANCHOR: activate
-    /// Assigns an idle connection to a task, and runs the task. If the task was woken
-    /// before, an older entry for the task is still in the run queue; that entry is
-    /// ignored if the task is parked by then.
+    /// Assigns the idle connection with the given descriptor to a task, and runs the
+    /// task. If the task was woken before, an older entry for the task is still in the
+    /// run queue; that entry is ignored if the task is parked by then.
     fn activate(&self, descriptor: Token) {
         let activate = self.activate.borrow().clone();
         let worker = activate.and_then(|activate| activate(descriptor));
@@ -423,13 +425,13 @@ impl Scheduler {
         self.tasks.borrow().len()
     }
 
-    /// Returns the time at which this round began. The present time is later by at most
-    /// the run time of this round's tasks.
+    /// Returns the time at which the current round of the run queue began. The present time is
+    /// later by at most the run time of this round's tasks.
     pub fn now(&self) -> Instant {
         self.now.get()
     }
 
-    /// Returns whether the runtime has ended: only destructors still run.
+    /// Returns whether the runtime has ended, so that only destructors still run.
     pub fn is_over(&self) -> bool {
         self.is_over.get()
     }
@@ -452,14 +454,14 @@ impl Scheduler {
         })
     }
 
-    /// Returns two maxima: the number of stacks in use at once, and the bytes of one stack that
-    /// were touched. Returns `None` for a runtime without stacks.
+    /// Returns two maxima: the number of stacks in use at once, and the number of bytes that were
+    /// touched on one stack. Returns `None` for a runtime without stacks.
     pub fn stacks_used(&self) -> Option<(usize, usize)> {
         let stacks = self.stacks.borrow();
         stacks.as_ref().map(|stacks| (stacks.most_used(), stacks.high_water()))
     }
 
-    /// Returns the pages of stacks that no coroutine uses to the system.
+    /// Gives the memory of stacks that no coroutine uses back to the system.
     pub(crate) fn release_stacks(&self) {
         self.stacks.borrow_mut().iter_mut().for_each(StackPool::release_pages);
     }
@@ -490,9 +492,9 @@ impl Scheduler {
         };
         self.spawned.update(|count| count + 1);
         // SAFETY: the caller promises that the body does not suspend in a
-        // thread-local's initializer or destructor. As to the other part of the
-        // contract, `end` drops all remaining coroutines, at the latest when
-        // `Runtime`'s `run` returns or unwinds, and so before the thread ends.
+        // thread-local's initializer or destructor. The other part of the contract is
+        // that the coroutine ends before its thread: `end` drops all remaining
+        // coroutines, at the latest when `Runtime`'s `run` returns or unwinds.
         let coroutine = unsafe { Coroutine::new(stack, self.spawned.get(), body) };
         Ok(self.add(Task::Coroutine(coroutine)))
     }
@@ -531,9 +533,10 @@ impl Scheduler {
             // may use it.
             let entry = self.tasks.borrow_mut().remove(token);
             let task = entry.and_then(|entry| entry.task);
-            // A cancellation arrives here if the runtime itself runs in a coroutine
-            // that is dropped. It is passed on after the other tasks have ended: a
-            // coroutine that was leaked might outlive data that it refers to.
+            // A cancellation, the unwinding of a dropped coroutine, arrives here if the
+            // runtime itself runs in a coroutine that is dropped. It continues after
+            // the other tasks have ended: a task that was left suspended might outlive
+            // data to which it refers.
             ended = ended.and(catch_unwind(AssertUnwindSafe(|| match task {
                 Some(Task::Coroutine(coroutine)) => self.give_back(coroutine),
                 future => drop_quietly(future),

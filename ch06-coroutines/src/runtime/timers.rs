@@ -1,4 +1,4 @@
-//! The timers of one thread: which waiter to notify at which time. One timing wheel serves all
+//! The timers of one thread, which decide what to notify at which time. One timing wheel serves all
 //! tasks and idle connections.
 
 use super::waker::Waiter;
@@ -10,14 +10,15 @@ use std::time::{Duration, Instant};
 /// Bytes that a timer takes while it is set.
 pub(crate) const TIMER: usize = Table::<Waiter>::PLACE + Wheel::ENTRY;
 
-/// A token that names no timer.
+/// A token that never refers to a timer.
 pub(crate) const NO_TIMER: Token = Token { index: u32::MAX, generation: 0 };
 
 /// The timers of one thread. A timer's token is stale as soon as the timer has expired.
 pub(crate) struct Timers {
     waiters: Table<Waiter>,
     wheel: Wheel,
-    /// The timers that start at the end of this round, with their durations.
+    /// The timers that start at the end of the current round of the run queue, with their
+    /// durations.
     begin: Vec<(Token, Duration)>,
     /// A buffer that each [`expire`](Timers::expire) fills and empties.
     late: Vec<u32>,
@@ -34,7 +35,7 @@ impl Timers {
         self.waiters.len()
     }
 
-    /// Returns the time of the next expiry, or an earlier one; `None` if no timer is set.
+    /// Returns a time that is not after the next expiry; `None` if no timer is set.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.wheel.next()
     }
@@ -46,9 +47,10 @@ impl Timers {
         timer
     }
 
-    /// Sets a timer that expires `within` after the end of this round, and returns its token. The
-    /// round may have begun a while ago, so its beginning would be the wrong start. If `timer` is
-    /// still set, it is restarted.
+    /// Sets a timer that notifies `waiter` when the duration `within` has passed since the end of
+    /// the current round of the run queue, and returns the timer's token. The beginning of the
+    /// round would be the wrong start, because it may be a while ago. If `timer` is still set, that
+    /// timer is restarted instead.
     pub(crate) fn set_after_round(
         &mut self,
         timer: Token,
@@ -60,8 +62,8 @@ impl Timers {
         timer
     }
 
-    /// Starts the timers that [`set_after_round`](Timers::set_after_round) has set in
-    /// this round, all with one reading of the clock.
+    /// Starts the timers that [`set_after_round`](Timers::set_after_round) has set in the round
+    /// that ends, all with one reading of the clock.
     pub(crate) fn end_round(&mut self) {
         if self.begin.is_empty() {
             return;
@@ -75,13 +77,13 @@ impl Timers {
         self.begin.clear();
     }
 
-    /// Returns whether a timer is set, that is, has not expired.
+    /// Returns whether a timer is set: it has neither expired nor been cleared.
     pub(crate) fn runs(&mut self, timer: Token) -> bool {
         self.waiters.get_mut(timer).is_some()
     }
 
-    /// Clears a timer and returns its waiter, for the caller to drop while nothing is borrowed.
-    /// Returns `None` if the timer has expired.
+    /// Clears a timer and returns its waiter, which the caller drops while no field of the runtime
+    /// is borrowed. Returns `None` if the timer is not set.
     pub(crate) fn clear(&mut self, timer: Token) -> Option<Waiter> {
         let waiter = self.waiters.remove(timer)?;
         self.wheel.clear(timer.index);

@@ -9,21 +9,21 @@ use ch03_nonblocking::poller::Token;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-/// The party to notify about a descriptor or a timer.
+/// The task, idle connection or foreign waker that a descriptor or a timer notifies.
 pub(crate) enum Waiter {
     /// A coroutine or a future of this runtime, by its token.
     Task(Token),
     /// An idle connection, which has no task, by the token of its descriptor.
     Idle(Token),
-    /// A waker that is not one of this runtime's. Its code may do anything, so it is cloned, called
-    /// and dropped only while nothing of the runtime is borrowed.
+    /// A foreign waker: one that does not belong to this runtime. Its code may do anything, so it
+    /// is cloned, called and dropped only while no field of the runtime is borrowed.
     Waker(Box<Waker>),
 }
 
 /// The reason why a parked coroutine continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
-    /// The coroutine was woken before its deadline: the event may have happened.
+    /// The coroutine was woken before its deadline: the event that it waits for may have happened.
     Notified,
     /// The deadline has passed.
     TimedOut,
