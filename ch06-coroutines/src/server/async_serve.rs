@@ -1,10 +1,10 @@
 //! Chapter 1's [`serve`](ch01_blocking::serve()) as an `async fn`.
 //!
-//! The function calls the same three functions as chapter 1's for its decisions, which never wait:
-//! `Inbox::next`, `Site::respond`, `Outbox::push`. Every line that may wait has an `.await`, and
-//! every function that contains such a line is `async`, up to the task. The compiler turns the
-//! result into chapter 3's state machine: one variant for each `.await`, which holds the variables
-//! that are still needed after it.
+//! For its decisions, this function calls the same three functions as chapter 1's, which never
+//! wait: `Inbox::next`, `Site::respond`, `Outbox::push`. Every line that may wait has an `.await`,
+//! and every function that contains such a line is `async`, up to the task. The compiler turns the
+//! result into a state machine like chapter 3's: one variant for each `.await`, which holds the
+//! variables that are still needed after it.
 
 use super::async_stream::AsyncStream;
 use ch01_blocking::app::site::Site;
@@ -17,8 +17,8 @@ use ch01_blocking::stream::Transport;
 use std::io::{self, ErrorKind};
 
 // ANCHOR: serve
-/// Serves requests until none is left in the inbox, and waits for the socket where
-/// needed. Compare chapter 1's [`serve`](ch01_blocking::serve()).
+/// Serves requests, and waits for the socket where needed, until no request is left in
+/// the inbox. Compare chapter 1's [`serve`](ch01_blocking::serve()).
 pub(crate) async fn serve(
     stream: &mut AsyncStream,
     site: &Site,
@@ -34,8 +34,8 @@ pub(crate) async fn serve(
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 site.stats.timeouts.add();
                 let Some(why) = inbox.too_late() else { return Ok(After::Close) };
-                // If the client does not read the refusal either, no further timeout is
-                // counted: the missed deadline was counted above.
+                // If the client does not read this refusal in time either, no second
+                // timeout is counted.
                 return refuse(why, stream, site, outbox).await.or(Ok(After::Close));
             }
             Err(error) => return Err(error),
@@ -82,9 +82,9 @@ pub(crate) async fn serve(
 // ANCHOR_END: serve
 
 // ANCHOR: decide
-/// Parses the next request and responds to it. The result does not contain the request,
-/// which is large and borrows the inbox: a variable that lives across an `.await` is
-/// part of the future.
+/// Parses the next request and computes the response. The result does not contain the
+/// request, which is large and borrows the inbox: a variable that lives across an
+/// `.await` is part of the future.
 fn decide(site: &Site, inbox: &mut Inbox) -> Decided {
     match inbox.next(&site.limits) {
         Parsed::Complete(request) => {
@@ -114,8 +114,8 @@ pub(crate) async fn refuse(
     Ok(After::Linger)
 }
 
-/// Closes the connection in stages: see chapter 1's
-/// [`linger`](ch01_blocking::serve::linger).
+/// Closes the connection in stages, as chapter 1's [`linger`](ch01_blocking::serve::linger) does:
+/// that function's documentation has the reason.
 pub(crate) async fn linger(
     stream: &mut AsyncStream,
     inbox: &mut Inbox,

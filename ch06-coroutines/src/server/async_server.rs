@@ -83,7 +83,7 @@ pub fn run_one(
 
 // ANCHOR: main
 /// The first task: accepts connections until the stop signal, then waits until the open
-/// connections have finished or the drain deadline has passed. When this task ends, all
+/// connections have closed or the drain deadline has passed. When this task ends, all
 /// remaining tasks are dropped.
 async fn main_task(
     server: Rc<ServerState>,
@@ -126,8 +126,9 @@ async fn accept(
             }
             Err(_) => {
                 // Accepting pauses by a wait for the readiness `Closed`, not by a
-                // sleep. During the wait the listener has no other interest; during a
-                // sleep the poller would report the waiting clients again and again.
+                // sleep. During this wait the listener is registered without `ACCEPT`;
+                // during a sleep the poller would report waiting clients again and
+                // again.
                 let due = handle.now() + ACCEPT_BACKOFF;
                 listener.ready_by(Readiness::Closed, due).await?;
             }
@@ -152,8 +153,9 @@ fn make_worker(server: &Rc<ServerState>) -> io::Result<Token> {
     Ok(server.handle.add(Task::Future(Box::pin(worker(server.clone())))))
 }
 
-/// Serves the connection in `ServerState::handed`, and then further ones. The worker
-/// ends when enough other workers are idle.
+/// Serves the connection in `ServerState::handed`, and then further ones, which are
+/// handed to the worker in the same way. The worker ends when enough other workers are
+/// idle.
 async fn worker(server: Rc<ServerState>) {
     let mut inbox = Inbox::new();
     let mut outbox = Outbox::new(server.site.limits.output);
@@ -173,8 +175,8 @@ async fn worker(server: Rc<ServerState>) {
 // ANCHOR: handle_connection
 /// Serves a connection until it is idle or has ended.
 ///
-/// This function is not an `async fn`, which would store its argument twice, as the
-/// argument and as the variable. An `async` block stores a captured value once.
+/// This function is not an `async fn`, whose future would store the connection twice,
+/// as the argument and as the variable. An `async` block stores a captured value once.
 fn handle_connection(
     server: &ServerState,
     connection: Connection,
@@ -192,14 +194,15 @@ fn handle_connection(
             Ok(After::Linger) => linger(&mut stream, inbox).await,
             Ok(After::Close) => Ok(()),
             Ok(After::Idle) => return stream.0.connection.store_idle(true),
-            // No bytes have arrived, so the connection is idle again.
+            // No bytes of a request have arrived, so the connection is idle again.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 return stream.0.connection.store_idle(false);
             }
             Err(error) => Err(error),
         };
         server.log_close(ended);
-        // Frees the buffers: a client that never reads may have left them full.
+        // Frees the worker's buffers: a client that never reads may have left them
+        // full.
         (*inbox, *outbox) = (Inbox::new(), Outbox::new(server.site.limits.output));
     }
 }

@@ -1,6 +1,6 @@
 //! The stream of a connection for `async` code: where
-//! [`ParkingStream`](super::stream::ParkingStream) parks its coroutine, [`AsyncStream`] returns
-//! `Pending`, and so does every caller up to the task.
+//! [`ParkingStream`](super::stream::ParkingStream) parks its coroutine, a method of [`AsyncStream`]
+//! returns `Pending`, and so does every calling future up to the task.
 
 use super::stream::{ActiveConnection, ReadAttempt};
 use crate::runtime::{Either, Readiness, Woken, race, yield_now};
@@ -14,19 +14,18 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-/// A connection's stream, each of whose calls may make its task wait.
+/// A connection's stream, each of whose methods may make its task wait.
 pub(crate) struct AsyncStream(pub(super) ActiveConnection);
 
 impl AsyncStream {
-    /// Sets the kind of wait of the next [`fill`](AsyncStream::fill), and with it the
-    /// deadline.
+    /// Sets the kind of wait of the next [`fill`](AsyncStream::fill), and so its deadline.
     pub(crate) fn deadline(&mut self, wait: Wait) {
         self.0.deadline(wait);
     }
 
     // ANCHOR: fill
-    /// Reads bytes into the inbox, waiting for the first ones. Returns their number; 0
-    /// is the end of file.
+    /// Reads bytes into the inbox, and waits until at least one has arrived. Returns
+    /// the number of bytes; 0 is the end of file.
     pub(crate) async fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         let mut late = false;
         loop {
@@ -55,8 +54,8 @@ impl AsyncStream {
                 continue;
             }
             if let Some(source) = outbox.source() {
-                // This future is boxed: otherwise every future that sends something
-                // would be as large as this one.
+                // The future of `more` is boxed: otherwise every future that sends
+                // something would contain it, and be as large.
                 let content = Box::pin(self.more(source)).await?;
                 outbox.push_piece(&content);
                 continue;
@@ -71,8 +70,9 @@ impl AsyncStream {
 
     // ANCHOR: more
     /// Waits for the next piece of a response whose length is not known, and returns
-    /// it. Returns the source's heartbeat if none comes in time, or if the client has
-    /// just shut down its sending side. An empty piece ends the content.
+    /// the piece. Returns the source's heartbeat instead if no piece comes in time, or
+    /// if the client has just shut down its sending side. An empty piece ends the
+    /// content.
     async fn more(&mut self, source: &mut dyn BodyStream) -> io::Result<Vec<u8>> {
         self.0.all_sent();
         let quiet = source.heartbeat_interval();
@@ -102,8 +102,8 @@ impl AsyncStream {
     // ANCHOR_END: more
 
     // ANCHOR: sleep
-    /// Waits for `time`, for the route `/sleep`. Fails if the client closes the
-    /// connection before the time has passed.
+    /// Waits for the duration `time`, for the route `/sleep`. Fails if the client
+    /// closes the connection before.
     pub(crate) async fn sleep(&mut self, time: Duration) -> io::Result<()> {
         self.0.all_sent();
         trace!("park", "{} ms, and only this task", time.as_millis());

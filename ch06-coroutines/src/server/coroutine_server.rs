@@ -82,10 +82,10 @@ pub fn run_one(
         main_task(&server, listener, stop)
     };
     // SAFETY: the coroutines of this file suspend in `main_task`, `accept`,
-    // `await_stop` and the methods of `ParkingStream`, none of which is called from a
-    // thread-local's initializer or destructor. Code of the application runs on all of
-    // these stacks and cannot suspend: it has no handle, and `suspend` panics in a
-    // coroutine of a runtime.
+    // `await_stop`, `worker` and the methods of `ParkingStream`, none of which is
+    // called from a thread-local's initializer or destructor. Code of the application
+    // runs on all of these stacks and cannot suspend: it has no handle, and `suspend`
+    // panics in a coroutine of a runtime.
     unsafe { runtime.run_coroutine(main) }?
         .unwrap_or_else(|_| Err(io::Error::other("a coroutine of the server panicked")))
 }
@@ -93,7 +93,7 @@ pub fn run_one(
 
 // ANCHOR: main
 /// The first coroutine: accepts connections until the server stops, then waits until
-/// the open connections have finished or the drain deadline has passed. When this task
+/// the open connections have closed or the drain deadline has passed. When this task
 /// ends, all remaining coroutines are unwound.
 #[allow(unsafe_code)]
 fn main_task(
@@ -104,8 +104,8 @@ fn main_task(
     let handle = &server.handle;
     let stop = handle.register(stop, Interest::READ)?;
     let stops = server.clone();
-    // SAFETY: `await_stop` does not suspend in a thread-local's initializer or
-    // destructor: see `run_one`.
+    // SAFETY: `await_stop` suspends in `Descriptor::wait` only, which is not called
+    // from a thread-local's initializer or destructor.
     unsafe { handle.spawn_coroutine(move |_| await_stop(&stops, &stop)) }?;
     let listener = handle.register(listener, Interest::ACCEPT)?;
     listener.get().ready()?;
@@ -145,8 +145,9 @@ fn accept(server: &Rc<ServerState>, listener: &Descriptor<Listener>) -> io::Resu
             Ok(false) => drop(listener.wait(Readiness::Readable, None)?),
             Err(_) => {
                 // Accepting pauses by a wait for the readiness `Closed`, not by a
-                // sleep. During the wait the listener has no other interest; during a
-                // sleep the poller would report the waiting clients again and again.
+                // sleep. During this wait the listener is registered without `ACCEPT`;
+                // during a sleep the poller would report waiting clients again and
+                // again.
                 listener.wait(Readiness::Closed, Some(handle.now() + ACCEPT_BACKOFF))?;
             }
         }
@@ -161,14 +162,14 @@ fn accept(server: &Rc<ServerState>, listener: &Descriptor<Listener>) -> io::Resu
 #[allow(unsafe_code)]
 fn make_worker(server: &Rc<ServerState>) -> io::Result<Token> {
     let theirs = server.clone();
-    // SAFETY: `worker` does not suspend in a thread-local's initializer or destructor:
-    // see `run_one`.
+    // SAFETY: `worker` suspends in `park` and in the methods of `ParkingStream` only,
+    // none of which is called from a thread-local's initializer or destructor.
     unsafe { server.handle.add_coroutine(move || worker(&theirs)) }
 }
 
-/// Serves the connection in `ServerState::handed`, and then further ones. Between two
-/// connections the worker parks and keeps its stack. It ends when enough other workers
-/// are idle.
+/// Serves the connection in `ServerState::handed`, and then further ones, which are
+/// handed to the worker in the same way. Between two connections the worker parks and
+/// keeps its stack. The worker ends when enough other workers are idle.
 fn worker(server: &ServerState) {
     let mut inbox = Inbox::new();
     let mut outbox = Outbox::new(server.site.limits.output);
@@ -187,9 +188,9 @@ fn worker(server: &ServerState) {
 // ANCHOR_END: worker
 
 // ANCHOR: handle_connection
-/// Serves a connection until it is idle or has ended. Compare chapter 1's
-/// `handle_connection`: there the thread keeps an idle connection, here the worker is
-/// free for another one.
+/// Serves a connection until it is idle or has ended. In chapter 1's
+/// `handle_connection` the thread keeps an idle connection; here the worker is then
+/// free for another connection.
 fn handle_connection(
     server: &ServerState,
     connection: Connection,
@@ -207,14 +208,14 @@ fn handle_connection(
         Ok(After::Idle) => return stream.0.connection.store_idle(true),
         Ok(After::Linger) => linger(&mut stream, inbox),
         Ok(After::Close) => Ok(()),
-        // No bytes have arrived, so the connection is idle again.
+        // No bytes of a request have arrived, so the connection is idle again.
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
             return stream.0.connection.store_idle(false);
         }
         Err(error) => Err(error),
     };
     server.log_close(ended);
-    // Frees the buffers: a client that never reads may have left them full.
+    // Frees the worker's buffers: a client that never reads may have left them full.
     (*inbox, *outbox) = (Inbox::new(), Outbox::new(server.site.limits.output));
 }
 // ANCHOR_END: handle_connection

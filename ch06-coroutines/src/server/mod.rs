@@ -2,9 +2,9 @@
 //! of one thread, and how each is accepted, becomes idle, becomes active again, and is closed.
 //!
 //! An idle connection has no task. It is stored in the slab of `ServerState`; the runtime refers to
-//! it by the token of its descriptor. When the connection is readable, or its idle time is up, the
-//! runtime calls `ServerState::activate`, which hands the connection to a worker: a coroutine or a
-//! future that serves one connection after another, as the threads of chapter 2 do.
+//! the connection by the token of its descriptor. When the connection is readable, or its idle time
+//! is up, the runtime calls `ServerState::activate`, which hands the connection to a worker: a
+//! coroutine or a future that serves one connection after another, as the threads of chapter 2 do.
 //!
 //! ```
 //! use ch01_blocking::program::Cli;
@@ -61,11 +61,11 @@ use std::mem::take;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Maximum number of connections that are accepted before other tasks run.
+/// Maximum number of connections that are accepted in a row before other tasks run.
 const ACCEPT_BATCH: usize = 64;
 /// Maximum number of workers that are kept while they have no connection.
 const KEPT_WORKERS: usize = 64;
-/// Size of the receive buffer in bytes: the most that one read returns.
+/// Size in bytes of the buffer into which all connections are read: the most that one read returns.
 const SCRATCH: usize = 64 * 1024;
 
 /// Bytes that an idle connection takes in this process: in the slab, in the reactor's table, and
@@ -73,19 +73,19 @@ const SCRATCH: usize = 64 * 1024;
 pub const IDLE_CONNECTION: usize = size_of::<Option<Connection>>() + REGISTRATION + TIMER;
 
 // ANCHOR: connection
-/// An open connection. An idle connection consists of this value alone; a task that
-/// serves a connection has the value on its stack, or in its future.
+/// An open connection. While it is idle, this value is all that the server keeps of it;
+/// a task that serves a connection has the value on its stack, or in its future.
 pub(crate) struct Connection {
     socket: Descriptor<Socket>,
     server: Rc<ServerState>,
-    /// The idle timer; it was started when the connection became idle.
+    /// The token of the idle timer, which was started when the connection became idle.
     timer: Token,
     /// Whether the idle timer has expired.
     late: bool,
     /// The connection's number in the trace.
     number: u32,
-    /// Whether the connection is served and counts against `capacity`, or is only sent
-    /// a 503.
+    /// Whether the connection is served, and counts against `capacity`; otherwise it is
+    /// only sent a response with the status 503.
     served: bool,
 }
 // ANCHOR_END: connection
@@ -98,13 +98,13 @@ pub(crate) struct ServerState {
     site: Arc<Site>,
     timeouts: Timeouts,
     handle: Handle,
-    /// The idle connections, indexed by the `index` of their descriptors' tokens.
+    /// The idle connections. The index is the one in the token of a connection's descriptor.
     idle: RefCell<Vec<Option<Connection>>>,
     make_worker: MakeWorker,
-    /// The workers without a connection. The last one added is used first, because its stack is
-    /// most likely still in the processor's cache.
+    /// The tokens of the workers without a connection. The worker added last is used first, because
+    /// its stack is most likely still in the processor's cache.
     workers: RefCell<Vec<Token>>,
-    /// A connection on its way to the worker that runs next.
+    /// A connection on its way to the worker that the scheduler runs next; otherwise `None`.
     handed: Cell<Option<Connection>>,
     /// The buffer that all reads use; received bytes are copied to the inbox of their
     /// connection.
@@ -112,14 +112,15 @@ pub(crate) struct ServerState {
     /// Maximum number of connections that are served at once, on all threads together.
     capacity: usize,
     open: Cell<usize>,
-    /// The number of open connections that are only sent a 503.
+    /// The number of open connections that are only sent a response with the status 503.
     refusing: Cell<usize>,
-    /// The main task, while it waits for the last connection to close.
+    /// The token of the main task while it waits for the last connection to close; otherwise
+    /// `None`.
     draining: Cell<Option<Token>>,
 }
 
-/// A guard that closes the idle connections when it is dropped: when the runtime ends
-/// and drops its activate function.
+/// A guard that closes the idle connections when it is dropped. The runtime's `activate` function
+/// owns the guard, and is dropped when the runtime ends.
 struct CloseIdle(Rc<ServerState>);
 
 impl Drop for CloseIdle {
@@ -160,7 +161,7 @@ impl ServerState {
     ///
     /// # Errors
     ///
-    /// The error of accept(2) if no descriptors are left; the caller pauses.
+    /// The error of accept(2) if no descriptors are left; the caller then has to pause.
     fn accept_batch(self: &Rc<Self>, listener: &Listener) -> io::Result<bool> {
         for _ in 0..ACCEPT_BATCH {
             match listener.accept_now(Mode::NonBlocking) {
@@ -211,10 +212,10 @@ impl ServerState {
     }
 
     // ANCHOR: activate
-    /// Hands the idle connection with this token to a worker, because it is readable,
-    /// its idle time is up, or the server stops. Returns the worker, and the
-    /// connection's number for the trace; `None` if the connection is gone, or if no
-    /// worker can be created and the connection was closed.
+    /// Hands the idle connection with this token to a worker, because the connection is
+    /// readable, its idle time is up, or the server stops. Returns the worker's token,
+    /// and the connection's number for the trace; `None` if the connection no longer
+    /// exists, or was closed because no worker can be created.
     fn activate(self: &Rc<Self>, token: Token) -> Option<(Token, u64)> {
         let mut idle = self.idle.borrow_mut();
         let entry = idle.get_mut(token.index as usize)?;
@@ -231,9 +232,9 @@ impl ServerState {
                 Some((worker, number))
             }
             Err(error) => {
-                // There is no worker that could wait, so a refusal is sent only as far as
-                // the socket takes it at once. A connection that has sent no request (its
-                // idle time is up, or the server stops) gets no response.
+                // No worker can wait for the client, so only the part of a 503 is sent
+                // that the socket takes at once. A connection that has sent no request
+                // (its idle time is up, or the server stops) gets no response.
                 if !connection.served || connection.socket.is_ready(Readiness::Readable) {
                     self.refuse_now(connection.socket.get_mut());
                 }
@@ -244,8 +245,8 @@ impl ServerState {
     }
     // ANCHOR_END: activate
 
-    /// Adds the running worker to the idle ones. Returns false, and adds nothing, if
-    /// enough workers are idle; the running worker then has to end.
+    /// Adds the running worker to the idle workers. Returns false, and adds nothing, if enough
+    /// workers are idle; the running worker then has to end.
     fn keeps_worker(&self) -> bool {
         let mut workers = self.workers.borrow_mut();
         let keeps = workers.len() < KEPT_WORKERS;
@@ -253,18 +254,17 @@ impl ServerState {
         keeps
     }
 
-    /// Rejects a connection with a 503, in one attempt that does not wait.
+    /// Rejects a connection with a 503, in one attempt to send that does not wait.
     fn refuse_now(&self, socket: &mut Socket) {
         let mut outbox = Outbox::new(self.site.limits.output);
         push_error(HttpError::BUSY, &self.site, &mut outbox);
         // A client whose socket has no room for the 503 does not get it.
         let _ = outbox.flush(socket).and_then(|()| socket.shutdown_write());
-        // Bytes that have arrived are read: otherwise closing the socket would cause a
-        // reset.
+        // Closing a socket that holds unread bytes would cause a reset, so they are read first.
         let _ = socket.fill(&mut Inbox::new()); // an error: no bytes have arrived
     }
 
-    /// Writes the end of a connection to the trace, and counts timeouts.
+    /// Writes to the trace how a connection has ended, and counts timeouts.
     fn log_close(&self, ended: io::Result<()>) {
         match ended {
             Ok(()) => trace!("close", "done"),
@@ -299,9 +299,10 @@ impl ServerState {
 impl Connection {
     // ANCHOR: store_idle
     /// Stores the connection in the slab, without a task, until it is readable or its
-    /// idle time is up; either may be the case already. The idle timer is started anew
-    /// if `served_one` says that a request was served. A connection that is only sent a
-    /// 503 has no timer, and is activated at once.
+    /// idle time is up; either may be the case already. `served_one` says whether a
+    /// request was served since the connection was last idle: only then is the idle
+    /// timer restarted. A connection that is only sent a 503 has no timer, and is
+    /// activated at once.
     fn store_idle(mut self, served_one: bool) {
         let server = self.server.clone();
         let scheduler = &server.handle;
@@ -332,8 +333,8 @@ impl Connection {
 }
 
 impl Drop for Connection {
-    /// Removes the connection from the counts, and wakes the main task if it waits for
-    /// the last connection to close.
+    /// Removes the connection from the counts. Wakes the main task if it waits for the last
+    /// connection to close, and this was the last one.
     fn drop(&mut self) {
         let server = &self.server;
         server.handle.clear_timer(self.timer); // unless the timer has expired

@@ -1,7 +1,7 @@
-//! The streams of active connections: [`ActiveConnection`] moves bytes without waiting and computes
-//! deadlines, for both servers; [`ParkingStream`] adds the waits for chapter 1's `serve`. Where
-//! [`Blocking`](ch01_blocking::stream::Blocking) blocks its thread, [`ParkingStream`] parks its
-//! coroutine, and `serve` runs unchanged.
+//! The streams of active connections. [`ActiveConnection`], which both servers use, moves bytes
+//! without waiting and computes deadlines; [`ParkingStream`] adds the waits for chapter 1's
+//! `serve`. Where [`Blocking`](ch01_blocking::stream::Blocking) blocks its thread,
+//! [`ParkingStream`] parks its coroutine, and `serve` runs unchanged.
 
 use super::Connection;
 use crate::runtime::{Readiness, Woken};
@@ -20,16 +20,16 @@ use std::time::{Duration, Instant};
 pub(crate) struct ActiveConnection {
     pub(super) connection: Connection,
     wait: Wait,
-    /// The time at which the current `wait` began.
+    /// The time at which the connection began to wait in the way that `wait` says.
     began: Instant,
-    /// The measure of whether the client takes the bytes that it is sent.
+    /// The measure of how fast the client takes the bytes that it is sent.
     progress: Progress,
-    /// The time of the next progress check, while there is no room to write.
+    /// The time at which to check `progress` next; `None` while there is room to write.
     next_check: Option<Instant>,
-    /// The bytes that may be moved before other tasks run.
+    /// The number of bytes that may still be moved before other tasks run.
     pub(super) budget: IoBudget,
-    /// Whether the client has shut down its sending side, and the server has therefore
-    /// sent it bytes to find out whether it still reads.
+    /// Whether the client was found to have shut down its sending side. The server then sends one
+    /// heartbeat, to find out whether the client still reads.
     peer_half_closed: bool,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct ActiveConnection {
 pub(crate) enum ReadAttempt {
     /// The number of bytes received; 0 means end of file.
     Received(usize),
-    /// Nothing has arrived: the caller waits for bytes until this deadline.
+    /// Nothing has arrived: the caller has to wait for bytes, at most until this deadline.
     Wait(Instant),
 }
 
@@ -58,8 +58,8 @@ impl ActiveConnection {
         self.connection.server.handle.now()
     }
 
-    /// Sets the kind of wait of the next [`try_fill`](ActiveConnection::try_fill), and
-    /// with it the deadline.
+    /// Sets the kind of wait of the next [`try_fill`](ActiveConnection::try_fill), and so its
+    /// deadline.
     pub(super) fn deadline(&mut self, wait: Wait) {
         self.all_sent();
         if discriminant(&wait) != discriminant(&self.wait) && wait != Wait::Idle {
@@ -69,8 +69,8 @@ impl ActiveConnection {
     }
 
     // ANCHOR: try_fill
-    /// Reads into the inbox if the socket may be readable. A connection whose deadline
-    /// has passed (`late`) reads in any case: if the application kept the thread busy,
+    /// Reads into the inbox if the socket may be readable. If the connection's deadline
+    /// has passed (`late`), reads in any case: if the application kept the thread busy,
     /// bytes may have arrived that are not reported yet.
     ///
     /// # Errors
@@ -132,8 +132,8 @@ impl ActiveConnection {
     }
 
     // ANCHOR: room
-    /// Returns the time at which to check whether the client takes the bytes that it is
-    /// sent, for a caller that found no room to write.
+    /// Returns the time at which a caller that has found no room to write has to call
+    /// [`check_progress`](ActiveConnection::check_progress).
     pub(super) fn next_check(&mut self) -> Instant {
         let within = self.connection.server.timeouts.check_interval();
         if self.next_check.is_none() {
@@ -144,7 +144,7 @@ impl ActiveConnection {
         *self.next_check.get_or_insert_with(|| later(Instant::now(), within))
     }
 
-    /// Checks whether the client takes the bytes that it is sent.
+    /// Checks whether the client takes the bytes that it is sent fast enough.
     ///
     /// # Errors
     ///
@@ -162,9 +162,9 @@ impl ActiveConnection {
     // ANCHOR: leaving
     /// Returns the readiness to wait for in order to notice that a client closes while
     /// a response without a known length is pending. Returns `None` if the client has
-    /// just shut down its sending side. Such a client may still read: the caller sends
-    /// it something, and if the client has closed its socket, its kernel answers with a
-    /// reset.
+    /// just shut down its sending side. Such a client may still read, or may have
+    /// closed its socket: the caller sends it a heartbeat, which the kernel of a client
+    /// with a closed socket answers with a reset.
     pub(super) fn until_it_leaves(&mut self) -> io::Result<Option<Readiness>> {
         let socket = &mut self.connection.socket;
         if socket.is_ready(Readiness::Closed) {
@@ -188,7 +188,7 @@ impl ActiveConnection {
     }
     // ANCHOR_END: leaving
 
-    /// Records that all bytes were handed to the kernel, which ends the progress check.
+    /// Records that all bytes were handed to the kernel, so no progress check is due.
     pub(super) fn all_sent(&mut self) {
         if self.next_check.take().is_some() {
             self.progress = Progress::default();
@@ -196,12 +196,12 @@ impl ActiveConnection {
     }
 }
 
-/// Each call moves as many bytes as possible without waiting. It fails with
+/// Each method moves as many bytes as possible without waiting. It fails with
 /// [`ErrorKind::WouldBlock`] if the socket would block or the byte budget is used up.
 impl Transport for ActiveConnection {
     // ANCHOR: receive
-    /// Reads through the thread's shared buffer, so that a connection that waits holds
-    /// no empty buffer.
+    /// Reads into the thread's shared buffer, and copies the received bytes to the
+    /// inbox. So a connection that waits for bytes holds no empty buffer.
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         let Connection { socket, server, .. } = &mut self.connection;
         let scratch = &mut *server.scratch.borrow_mut();
@@ -232,8 +232,8 @@ impl Transport for ActiveConnection {
         self.write_with(|turn| turn.send_file(file, at, len))
     }
 
-    /// Always fails with [`ErrorKind::WouldBlock`]: only the caller can wait for the next
-    /// piece.
+    /// Always fails with [`ErrorKind::WouldBlock`]: only the caller can wait for the next piece of
+    /// the response.
     fn more(&mut self, _: &mut dyn BodyStream, _: &mut Vec<u8>) -> io::Result<()> {
         Err(ErrorKind::WouldBlock.into())
     }
@@ -258,7 +258,7 @@ impl Write for ActiveConnection {
     }
 }
 
-/// A connection's stream, each of whose calls may park the running coroutine.
+/// A connection's stream, each of whose methods may park the running coroutine.
 pub(crate) struct ParkingStream(pub(super) ActiveConnection);
 
 impl ParkingStream {
@@ -270,8 +270,8 @@ impl ParkingStream {
     }
 
     // ANCHOR: write
-    /// Calls `write` until the client has taken some bytes, parking in between. Fails
-    /// if the client takes too few bytes within the write deadline.
+    /// Calls `write` until it has written some bytes, parking in between. Fails if the
+    /// client takes too few bytes within the write deadline.
     fn write_with(
         &mut self,
         mut write: impl FnMut(&mut ActiveConnection) -> io::Result<usize>,
@@ -332,8 +332,9 @@ impl Transport for ParkingStream {
         let quiet = source.heartbeat_interval();
         let due = later(self.0.now(), quiet);
         while !server.site.is_draining() {
-            // No other code runs on this thread between this call and the park, and the
-            // scheduler receives the waker's wake-up, so no wake-up is lost.
+            // No wake-up is lost between this call and the park: no other task runs on
+            // this thread, and a wake-up through `waker` is applied only between two
+            // rounds of the run queue.
             if source.more(&waker, content) != NextPiece::Pending {
                 return Ok(());
             }

@@ -8,8 +8,8 @@ pub(super) use ch05_epoll::run_threads::log_failure;
 use ch05_epoll::run_threads::{cores, run_threads};
 use std::io;
 
-/// Runs `serve` on `threads` threads, by default one for each core, until `stop` is requested.
-/// Everything that a thread needs is created before its listener is ready, so the server starts
+/// Runs `serve` on `threads` threads, by default one for each core, until `stop` is requested. Each
+/// thread creates everything that it needs before its listener is ready, so the server starts
 /// either with all its threads or not at all.
 ///
 /// # Errors
