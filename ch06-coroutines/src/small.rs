@@ -1,5 +1,5 @@
 // ANCHOR: modules
-//! The modules of this chapter's small programs, in this order: [`coroutine`],
+//! The modules of this chapter's small programs, in reading order: [`coroutine`],
 //! [`reactor`], [`scheduler`] and [`coroutine_server`], [`executor`] and
 //! [`async_server`].
 

@@ -33,10 +33,9 @@ fn main() -> io::Result<()> {
         "deep" => println!("{}", deep(0)),
         _ => count("two", 2),
     };
-    // SAFETY: the body suspends in `say` only, where no thread-local variable is
-    // involved.
+    // SAFETY: the body suspends only in `say`, and refers to no thread-local there.
     let mut one = unsafe { Coroutine::new(|| count("one", 3)) }?;
-    // SAFETY: this body, too, suspends in `say` only.
+    // SAFETY: the second body, too, suspends only in `say`.
     let mut two = unsafe { Coroutine::new(second) }?;
     while one.resume() | two.resume() {
         println!("main");

@@ -1,8 +1,8 @@
 // ANCHOR: head
 //! A future for each client on one thread.
 //!
-//! Left out are a fair share (a client that sends without pause is served without
-//! pause), a limit on the number of connections, and a deadline for the stop.
+//! Left out are fairness (a client that sends without pause is served without pause), a
+//! limit on the number of connections, and a deadline for the stop.
 
 use super::executor::{Executor, Sleep, Watched, until, yield_now};
 use ch01_blocking::small::deadline::{IDLE_TIME, TIME};
@@ -22,22 +22,23 @@ struct Server {
     is_stopping: Cell<bool>,
 }
 
-/// A socket with the deadlines of `DeadlineStream`.
+/// A socket with the deadlines of chapter 1's `DeadlineStream`.
 struct AsyncStream {
     server: Rc<Server>,
     socket: Watched<TcpStream>,
-    /// The deadline for the rest of the request.
+    /// The deadline for the rest of the request; `None` before its first byte.
     deadline: Option<Instant>,
 }
 
 impl AsyncStream {
-    /// Reads once, and appends to `inbox`. Returns the number of bytes read.
+    /// Reads once, and appends the bytes to `inbox`. Returns their number; 0 is the end
+    /// of file.
     async fn read(&mut self, inbox: &mut Vec<u8>) -> io::Result<usize> {
         let deadline = self.deadline.unwrap_or_else(|| Instant::now() + IDLE_TIME);
         let read = self.socket.attempt(|mut socket| {
             let mut buffer = [0; 16 * 1024]; // not kept while the task waits
             match socket.read(&mut buffer) {
-                // After the stop, the task does not wait for another request.
+                // After the stop, the task does not wait for further bytes.
                 Err(error)
                     if error.kind() == ErrorKind::WouldBlock
                         && self.server.is_stopping.get() =>
@@ -57,8 +58,8 @@ impl AsyncStream {
         Ok(n)
     }
 
-    /// Sends everything in `outbox`, and empties it. Makes no system call if it is
-    /// empty.
+    /// Sends everything in `outbox`, and empties it. Makes no system call if `outbox`
+    /// is empty.
     async fn send(&mut self, outbox: &mut Vec<u8>) -> io::Result<()> {
         let mut sent = 0;
         while sent < outbox.len() {
@@ -157,13 +158,13 @@ async fn accept_all(server: &Rc<Server>, listener: Watched<TcpListener>) {
             Ok((socket, _)) => {
                 let server = Rc::clone(server);
                 server.executor.clone().spawn(async move {
-                    // An error is caused by the client or the network, and ends this
-                    // connection only.
+                    // An error of a connection is caused by the client or the network,
+                    // and ends this connection only.
                     let _ = handle_connection(server, socket).await;
                 });
                 yield_now().await; // there may be many clients to come
             }
-            // The error is usually EMFILE: the client waits in the backlog.
+            // The error is usually EMFILE: the client waits in the backlog meanwhile.
             Err(_) => {
                 let end = Instant::now() + signals::PAUSE;
                 Sleep::until(&server.executor, end).await;

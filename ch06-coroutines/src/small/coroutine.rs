@@ -40,10 +40,10 @@ impl Stack {
         }
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let flags = MapFlags::MAP_PRIVATE;
-        // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
+        // SAFETY: a new mapping at an address of the kernel's choice replaces no other.
         let start = unsafe { mmap_anonymous(None, LENGTH, access, flags) }?;
         let stack = Stack { start }; // unmapped if the next call fails
-        // SAFETY: the pages are the lower end of this mapping, and nothing refers to
+        // SAFETY: the pages are the lower end of the new mapping, and nothing refers to
         // them.
         unsafe { mprotect(start, GUARD, ProtFlags::PROT_NONE) }?;
         Ok(stack)
@@ -70,22 +70,21 @@ type Entry = extern "C" fn(from: *mut u8) -> !;
 
 // ANCHOR_END: stack
 // ANCHOR: x86_64
-/// Leaves this stack and continues the one that was left at `to`. When another switch
-/// continues this stack, returns the saved stack pointer of the stack that the other
-/// switch has left.
+/// Leaves this stack and continues the one that was left at `to`. Returns the saved
+/// stack pointer of the stack that switches back to this one.
 ///
 /// # Safety
 ///
-/// `to` comes from `fresh` or from a `switch`, on this thread. That stack still exists,
+/// `to` comes from `fresh` or from a `switch`, on this thread. Its stack still exists,
 /// and nothing has continued it since.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 unsafe fn switch(to: *mut u8) -> *mut u8 {
     let from;
-    // SAFETY: the block pushes three words onto this stack, and without `nostack` the
-    // compiler keeps nothing below. At label 2, rsp is what it was before the third
-    // push, by this function's contract. So rbx and rbp are restored, and all other
-    // registers are declared lost.
+    // SAFETY: the block pushes three words onto this stack. No value lies below the
+    // stack pointer, because the block is not declared `nostack`. At label 2, rsp is
+    // again what it was before the third push, by this function's contract. So rbx and
+    // rbp are restored, and all other registers are declared lost.
     unsafe {
         std::arch::asm!(
             "push rbp",
@@ -113,7 +112,7 @@ unsafe fn switch(to: *mut u8) -> *mut u8 {
 }
 
 /// Makes a new stack look as if a switch had left it at the beginning of `entry`.
-/// Returns its saved stack pointer.
+/// Returns the new stack's saved stack pointer.
 ///
 /// # Safety
 ///
@@ -125,29 +124,28 @@ unsafe fn fresh(top: *mut u8, entry: Entry) -> *mut u8 {
     let words = [entry as usize, 0];
     // SAFETY: the caller promises 16 bytes below `top`, so the address is in the stack.
     let left = unsafe { top.cast::<[usize; 2]>().sub(1) };
-    // SAFETY: the caller promises that these bytes can be written and are aligned.
+    // SAFETY: the caller promises that the 16 bytes can be written and are aligned.
     unsafe { left.write(words) };
     left.cast()
 }
 
 // ANCHOR_END: x86_64
 // ANCHOR: aarch64
-/// Leaves this stack and continues the one that was left at `to`. When another switch
-/// continues this stack, returns the saved stack pointer of the stack that the other
-/// switch has left.
+/// Leaves this stack and continues the one that was left at `to`. Returns the saved
+/// stack pointer of the stack that switches back to this one.
 ///
 /// # Safety
 ///
-/// `to` comes from `fresh` or from a `switch`, on this thread. That stack still exists,
+/// `to` comes from `fresh` or from a `switch`, on this thread. Its stack still exists,
 /// and nothing has continued it since.
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
 unsafe fn switch(to: *mut u8) -> *mut u8 {
     let from;
-    // SAFETY: the block takes four words of this stack, and without `nostack` the
-    // compiler keeps nothing below. At label 2, sp is what it was after that, by this
-    // function's contract. So x19 and x29 are restored, and all other registers are
-    // declared lost.
+    // SAFETY: the block takes four words of this stack. No value lies below the stack
+    // pointer, because the block is not declared `nostack`. At label 2, sp is again the
+    // saved stack pointer, by this function's contract. So x19 and x29 are restored,
+    // and all other registers are declared lost.
     unsafe {
         std::arch::asm!(
             "adr x9, 2f",
@@ -178,7 +176,7 @@ unsafe fn switch(to: *mut u8) -> *mut u8 {
 }
 
 /// Makes a new stack look as if a switch had left it at the beginning of `entry`.
-/// Returns its saved stack pointer.
+/// Returns the new stack's saved stack pointer.
 ///
 /// # Safety
 ///
@@ -188,7 +186,7 @@ unsafe fn fresh(top: *mut u8, entry: Entry) -> *mut u8 {
     let words = [0, 0, entry as usize, 0];
     // SAFETY: the caller promises 32 bytes below `top`, so the address is in the stack.
     let left = unsafe { top.cast::<[usize; 4]>().sub(1) };
-    // SAFETY: the caller promises that these bytes can be written and are aligned.
+    // SAFETY: the caller promises that the 32 bytes can be written and are aligned.
     unsafe { left.write(words) };
     left.cast()
 }
@@ -211,13 +209,13 @@ thread_local! {
     /// The saved stack pointer of the stack that has resumed the running coroutine;
     /// null if no coroutine runs.
     static RESUMER: Cell<*mut u8> = const { Cell::new(ptr::null_mut()) };
-    /// The body of a coroutine that is resumed for the first time.
+    /// The body of a coroutine that is resumed for the first time, for `run` to take.
     static BODY: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
     /// Whether the coroutine that has just switched back has ended.
     static ENDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A function with its own stack. A coroutine cannot leave its thread.
+/// A function with its own stack. A coroutine stays on the thread that created it.
 pub struct Coroutine {
     stack: Option<Stack>,
     /// The saved stack pointer; null after the coroutine's end.
@@ -231,26 +229,26 @@ impl Coroutine {
     ///
     /// # Errors
     ///
-    /// Those of mmap(2) and mprotect(2): mostly, there are too many mappings.
+    /// Those of mmap(2) and mprotect(2): mostly, the process has too many mappings.
     ///
     /// # Safety
     ///
     /// - `body` never suspends inside the initializer or the destructor of a
     ///   thread-local variable.
     /// - If `body` holds a reference to a thread-local variable while it is suspended,
-    ///   it is resumed to its end before its thread ends.
-    /// - `body` leaves its stack by [`suspend`] only, and not by another library's
-    ///   coroutines.
+    ///   the coroutine is resumed to its end before its thread ends.
+    /// - `body` switches to another stack by [`suspend`] only, and not by another
+    ///   library's coroutines.
     pub unsafe fn new(body: impl FnOnce() + 'static) -> io::Result<Coroutine> {
         let stack = Stack::new()?;
-        // SAFETY: the address is a multiple of the page size, and the stack below it is
+        // SAFETY: `stack.top()` is a multiple of the page size, and the stack is
         // unused.
         let left = unsafe { fresh(stack.top(), run) };
         Ok(Coroutine { stack: Some(stack), left, body: Some(Box::new(body)) })
     }
 
     /// Runs the coroutine until it suspends or ends. Returns whether it has suspended.
-    /// After its end, does nothing and returns `false`.
+    /// After the coroutine's end, does nothing and returns `false`.
     pub fn resume(&mut self) -> bool {
         if self.left.is_null() {
             return false;
@@ -258,8 +256,8 @@ impl Coroutine {
         let outer = RESUMER.get();
         BODY.set(self.body.take());
         // SAFETY: `left` is from `fresh`, or from the switch by which this coroutine
-        // suspended last. That was on this thread, because a pointer is not `Send`. The
-        // stack exists as long as this value.
+        // suspended last. A `Coroutine` holds pointers and so is not `Send`: this is
+        // the thread that created it. The stack exists, because `self` owns it.
         let from = unsafe { switch(self.left) };
         RESUMER.set(outer);
         let ended = ENDED.take();
@@ -279,8 +277,8 @@ impl Coroutine {
 pub fn suspend() {
     let resumer = RESUMER.get();
     assert!(!resumer.is_null(), "there is no coroutine to suspend");
-    // SAFETY: `resumer` was saved when this coroutine was resumed. That `resume` is on
-    // this thread, and waits for a switch.
+    // SAFETY: the stack to which `resumer` points waits in the `switch` of this
+    // coroutine's `resume`, on this thread.
     let from = unsafe { switch(resumer) };
     RESUMER.set(from);
 }
@@ -289,14 +287,14 @@ pub fn suspend() {
 extern "C" fn run(from: *mut u8) -> ! {
     RESUMER.set(from);
     if let Some(body) = BODY.take() {
-        // A panic unwinds the stack, function by function, and ends here: there is no
-        // function above. The panic's message has been printed.
+        // A panic unwinds the stack, function by function, and ends here: no function
+        // has called this one. The panic's message has been printed.
         let _ = catch_unwind(AssertUnwindSafe(body));
     }
     ENDED.set(true);
-    // SAFETY: the pointer in `RESUMER` was saved when this coroutine was resumed. That
-    // `resume` is on this thread, and waits for a switch. It never switches back, and
-    // no value is left here that needs to be dropped.
+    // SAFETY: the stack to which `RESUMER` points waits in the `switch` of this
+    // coroutine's `resume`, on this thread. No stack switches back to this one, which
+    // holds no value that needs to be dropped.
     unsafe { switch(RESUMER.get()) };
     unreachable!("resumed after its end")
 }
@@ -305,8 +303,8 @@ impl Drop for Coroutine {
     fn drop(&mut self) {
         let is_suspended = self.body.is_none() && !self.left.is_null();
         if is_suspended {
-            // The values on the stack were not dropped, and another thread may have a
-            // reference to one of them. So the stack stays mapped.
+            // The values on the coroutine's stack were not dropped, and another thread
+            // may have a reference to one of them. So the stack stays mapped.
             mem::forget(self.stack.take());
         }
     }
@@ -320,7 +318,7 @@ mod tests {
 
     extern "C" fn entry(from: *mut u8) -> ! {
         println!("on another stack");
-        // SAFETY: `from` is where the test's stack was left. It is continued once.
+        // SAFETY: `from` is where the test's stack was left, and is continued once.
         unsafe { switch(from) };
         unreachable!("nothing switches here again")
     }
@@ -331,7 +329,7 @@ mod tests {
         // SAFETY: the stack is new, so the bytes below its top are not in use.
         let left = unsafe { fresh(stack.top(), entry) };
         println!("there");
-        // SAFETY: the stack exists, and is continued once.
+        // SAFETY: `left` is from `fresh`; its stack exists, and is continued once.
         let left = unsafe { switch(left) };
         println!("and back");
         let depth = stack.top().addr() - left.addr();

@@ -1,9 +1,9 @@
 // ANCHOR: head
 //! A coroutine for each client on one thread: chapter 1's small `serve`, unchanged.
 //!
-//! Left out are a fair share (a client that sends without pause is served without
-//! pause), a limit on the number of connections, and a deadline for the stop. An idle
-//! connection keeps its stack.
+//! Left out are fairness (a client that sends without pause is served without pause), a
+//! limit on the number of connections, and a deadline for the stop. An idle connection
+//! keeps its stack.
 #![allow(unsafe_code)] // a coroutine's contract
 
 use super::scheduler::Scheduler;
@@ -25,18 +25,18 @@ struct Server {
     is_stopping: Cell<bool>,
 }
 
-/// A socket that suspends a task where a blocking one would block the thread.
+/// A socket that suspends its task where a blocking socket would block the thread.
 struct ParkingStream<'s> {
     server: &'s Server,
-    /// The socket: non-blocking, and watched for this task.
+    /// The socket: non-blocking, and watched by the scheduler, which wakes this task.
     socket: TcpStream,
-    /// The deadline for the rest of the request, as in `DeadlineStream`.
+    /// The deadline for the rest of the request; `None` before its first byte.
     deadline: Option<Instant>,
 }
 
 impl ParkingStream<'_> {
-    /// Tries an operation until it no longer fails with `WouldBlock`, and parks in
-    /// between.
+    /// Tries an operation until it no longer fails with `WouldBlock`, and parks between
+    /// the attempts. Fails with `TimedOut` when the deadline has passed.
     fn attempt(
         &self,
         deadline: Instant,
@@ -59,7 +59,7 @@ impl Read for ParkingStream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let deadline = self.deadline.unwrap_or_else(|| Instant::now() + IDLE_TIME);
         let n = self.attempt(deadline, |mut socket| match socket.read(buffer) {
-            // After the stop, the task does not wait for another request.
+            // After the stop, the task does not wait for further bytes.
             Err(error)
                 if error.kind() == ErrorKind::WouldBlock
                     && self.server.is_stopping.get() =>
@@ -98,19 +98,20 @@ fn accept(
         match listener.accept() {
             Ok((socket, _)) => {
                 let task = Rc::clone(server);
-                // An error is caused by the client or the network, and ends this
-                // connection only.
+                // An error of a connection is caused by the client or the network, and
+                // ends this connection only.
                 let body = move || drop(handle_connection(&task, socket));
-                // SAFETY: the body suspends in `ParkingStream` and in `sleep`. `serve`
-                // calls neither from a thread-local variable, nor keeps a reference to
-                // one. Without memory for a stack, the client is dropped.
+                // SAFETY: the body suspends in `ParkingStream` and `sleep` only,
+                // outside of any thread-local's initializer or destructor, and refers
+                // to no thread-local there. Without memory for a stack, the client is
+                // dropped.
                 let _ = unsafe { server.scheduler.spawn(body) };
                 server.scheduler.yield_now(); // many more may be waiting
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 server.scheduler.park(None);
             }
-            // The error is usually EMFILE: the client waits in the backlog.
+            // The error is usually EMFILE: the client waits in the backlog meanwhile.
             Err(_) => server.scheduler.sleep(signals::PAUSE),
         }
     }
@@ -149,8 +150,8 @@ pub fn run() -> io::Result<()> {
             process::exit(1);
         }
     };
-    // SAFETY: the body suspends in the scheduler's functions only, where no
-    // thread-local variable is involved.
+    // SAFETY: the body suspends in the scheduler's functions only, and refers to no
+    // thread-local variable there.
     unsafe { server.scheduler.spawn(first) }?;
     server.scheduler.run()
 }

@@ -2,7 +2,8 @@
 //! Polls futures on one thread. A *task* is a future that nothing awaits: the executor
 //! polls it whenever its waker was called.
 //!
-//! Left out are tasks whose results can be awaited, and two tasks at one descriptor.
+//! Left out are tasks whose results can be awaited, and two tasks that wait for one
+//! descriptor.
 
 use super::reactor::Reactor;
 use std::cell::{Cell, RefCell};
@@ -28,8 +29,8 @@ struct RunQueue {
     is_asleep: bool,
 }
 
-/// The run queue, which every thread can reach, and the pipe that ends the executor's
-/// sleep.
+/// The run queue, which wakers on every thread share, and the pipe by which they end
+/// the executor's sleep.
 struct Shared {
     run_queue: Mutex<RunQueue>,
     pipe: PipeWriter,
@@ -54,7 +55,7 @@ impl Wake for TaskWaker {
         run_queue.ids.push_back(self.id);
         if run_queue.is_asleep {
             run_queue.is_asleep = false;
-            // The pipe has room, because there is at most one byte for each sleep.
+            // The pipe has room, because at most one byte is written for each sleep.
             let _ = (&self.shared.pipe).write(b"!");
         }
     }
@@ -69,12 +70,12 @@ pub struct Executor {
     tasks: RefCell<HashMap<u64, Task>>,
     last_id: Cell<u64>,
     reactor: RefCell<Reactor>,
-    /// The waker to call when the reactor reports an identity.
+    /// For each identity, the waker to call when the reactor reports it.
     wakers: RefCell<HashMap<u64, Waker>>,
     pipe: PipeReader,
 }
 
-/// A task: a future, and the waker that is lent to it.
+/// A task: a future, and the waker that the future receives at each poll.
 struct Task {
     future: Pin<Box<dyn Future<Output = ()>>>,
     waker: Waker,
@@ -108,7 +109,7 @@ impl Executor {
         self.last_id.get()
     }
 
-    /// Creates a task. It is polled in the next round.
+    /// Creates a task, which is polled in the next round of the run queue.
     pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
         let id = self.next_id();
         let shared = Arc::clone(&self.shared);
@@ -125,14 +126,14 @@ impl Executor {
     /// Those of [`Reactor::wait`].
     pub fn run(&self) -> io::Result<()> {
         loop {
-            // One round: tasks that are woken meanwhile are polled in the next one.
+            // One round: a task that is woken meanwhile is polled in the next round.
             let round = mem::take(&mut self.shared.lock().ids);
             for id in round {
                 let task = self.tasks.borrow_mut().remove(&id);
                 let Some(mut task) = task else { continue }; // it has ended
                 let mut context = Context::from_waker(&task.waker);
                 let poll = || task.future.as_mut().poll(&mut context);
-                // A panic ends this task only. Its message has been printed.
+                // A panic ends this task only. The panic's message has been printed.
                 if let Ok(Poll::Pending) = catch_unwind(AssertUnwindSafe(poll)) {
                     self.tasks.borrow_mut().insert(id, task);
                 }
@@ -147,8 +148,8 @@ impl Executor {
         }
     }
 
-    /// Waits in the reactor unless a task was woken. Returns the identities that the
-    /// reactor reports.
+    /// Asks the reactor for its reports, and waits for one unless a task was woken.
+    /// Returns the reported identities.
     fn wait(&self) -> io::Result<Vec<u64>> {
         let may_sleep = {
             let mut run_queue = self.shared.lock();
@@ -194,7 +195,7 @@ pub struct Sleep {
 }
 
 impl Sleep {
-    /// Returns a future that is ready at `end`.
+    /// Returns a future that is ready at the time `end`.
     pub fn until(executor: &Rc<Executor>, end: Instant) -> Sleep {
         Sleep { executor: Rc::clone(executor), end, id: executor.next_id() }
     }
@@ -255,11 +256,12 @@ impl<D: AsFd> Watched<D> {
         Ok(Watched { executor: Rc::clone(executor), descriptor, id })
     }
 
-    /// Tries an operation until it no longer fails with `WouldBlock`.
+    /// Tries an operation until it no longer fails with `WouldBlock`, and suspends the
+    /// task between the attempts.
     ///
     /// # Errors
     ///
-    /// Those of the operation.
+    /// Those of the operation, except `WouldBlock`.
     pub async fn attempt<T>(
         &self,
         mut operation: impl FnMut(&D) -> io::Result<T>,
@@ -283,8 +285,8 @@ impl<D> Drop for Watched<D> {
 
 // ANCHOR_END: watched
 // ANCHOR: until
-/// Returns the output of `future`, or `None` if `end` is ready first. The other future
-/// is dropped.
+/// Returns the output of `future`, or `None` if `end` is ready first. The slower of the
+/// two futures is dropped.
 pub async fn until<T>(end: impl Future, future: impl Future<Output = T>) -> Option<T> {
     let (mut end, mut future) = (pin!(end), pin!(future));
     poll_fn(|context| {

@@ -1,5 +1,5 @@
 // ANCHOR: watch
-//! The one place where the thread waits: for every descriptor and every deadline.
+//! The one place where the thread waits, for all its descriptors and deadlines.
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -28,8 +28,8 @@ impl Reactor {
     }
 
     /// Watches a descriptor until it is closed. `id` is reported when bytes, a client
-    /// or room *arrive* (edge-triggered); anything that is there already is not
-    /// reported again.
+    /// or room for output *arrive* (edge-triggered): whatever was reported before, and
+    /// is still there, is not reported again.
     ///
     /// # Errors
     ///
@@ -42,7 +42,7 @@ impl Reactor {
 
     // ANCHOR_END: watch
     // ANCHOR: wait
-    /// Makes `id` be reported at the time `time`, once.
+    /// Adds a deadline: `id` is reported once, at the time `time`.
     pub fn set_deadline(&mut self, time: Instant, id: u64) {
         self.deadlines.insert((time, id));
     }
@@ -52,8 +52,8 @@ impl Reactor {
         self.deadlines.remove(&(time, id));
     }
 
-    /// Waits until there is something to report, and returns the identities. If
-    /// `may_sleep` is not set, returns at once.
+    /// Waits until there is something to report, and returns the identities to which it
+    /// belongs. If `may_sleep` is false, returns at once.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ impl Reactor {
         Ok(ids)
     }
 
-    /// Returns the longest time for the next wait: until the earliest deadline.
+    /// Returns the time until the earliest deadline, for which epoll_wait(2) may wait.
     fn timeout(&self) -> EpollTimeout {
         let Some((first, _)) = self.deadlines.first() else {
             return EpollTimeout::NONE;

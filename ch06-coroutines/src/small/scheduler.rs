@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// The scheduler of one thread, with its tasks.
 pub struct Scheduler {
-    /// The tasks that were woken: first come, first served.
+    /// The identities of the tasks to run: first woken, first run.
     run_queue: RefCell<VecDeque<u64>>,
     /// The tasks by identity, except the running one. No identity is used twice, so a
     /// wake-up for a task that has ended finds nothing.
@@ -43,11 +43,11 @@ impl Scheduler {
         })
     }
 
-    /// Creates a task. It runs in the next round.
+    /// Creates a task, which runs in the next round of the run queue.
     ///
     /// # Errors
     ///
-    /// There is no memory for its stack.
+    /// There is no memory for the task's stack.
     ///
     /// # Safety
     ///
@@ -62,7 +62,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Lets a task run in the next round.
+    /// Puts a task into the run queue: it runs in the next round.
     pub fn wake(&self, id: u64) {
         self.run_queue.borrow_mut().push_back(id);
     }
@@ -74,7 +74,7 @@ impl Scheduler {
     /// Those of [`Reactor::wait`].
     pub fn run(&self) -> io::Result<()> {
         loop {
-            // One round: tasks that are woken meanwhile run in the next one.
+            // One round: a task that is woken meanwhile runs in the next round.
             for id in self.run_queue.take() {
                 let task = self.tasks.borrow_mut().remove(&id);
                 let Some(mut task) = task else { continue }; // it has ended
@@ -113,7 +113,7 @@ impl Scheduler {
     }
 
     /// Suspends the running task until it is woken, or until `deadline`. A wake-up is a
-    /// hint: the caller checks again whether it can go on.
+    /// hint: the caller checks whether what it waits for has happened.
     pub fn park(&self, deadline: Option<Instant>) {
         let id = self.running();
         if let Some(time) = deadline {
