@@ -1,5 +1,5 @@
-//! Tests of one future in two forms, as an `async fn` and written by hand: it waits for
-//! two words, one after the other, and joins them.
+//! Tests of one future in two forms, as an `async fn` and written by hand. The future waits for two
+//! words, one after the other, and joins them.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -80,7 +80,7 @@ impl Future for Both {
 }
 // ANCHOR_END: by_hand
 
-/// Polls a future before, between and after its two words, and checks each result.
+/// Polls a future before, between and after the arrival of its two words, and checks each result.
 fn polled(make: impl FnOnce(Rc<Letterbox>) -> Pin<Box<dyn Future<Output = String>>>) {
     let letterbox = Rc::new(Letterbox::default());
     let mut future = make(letterbox.clone());
@@ -99,8 +99,8 @@ fn async_fn_and_hand_written_future_do_the_same() {
     polled(|letterbox| Box::pin(Both::WaitsForFirst { letterbox }));
 }
 
-/// The future of an `async fn` holds little more than the variables that are still
-/// needed.
+/// The future of an `async fn` holds little more than the variables that the code behind its
+/// current `.await` needs.
 #[test]
 fn async_fn_is_little_larger_than_hand_written_future() {
     let letterbox = || Rc::new(Letterbox::default());

@@ -1,5 +1,5 @@
-//! Tests of foreign wakers: a waker that uses the executor whenever it is cloned, woken or dropped
-//! never finds the executor's data borrowed.
+//! Tests of foreign wakers, which do not belong to the executor. A foreign waker that uses the
+//! executor whenever it is cloned, woken or dropped never finds the executor's data borrowed.
 #![allow(unsafe_code)]
 
 use ch03_nonblocking::poller::Interest;
@@ -44,8 +44,8 @@ fn wake() {
 }
 
 fn foreign() -> Waker {
-    // SAFETY: the functions ignore the pointer, which is null, and use only thread-local data. On
-    // another thread they panic.
+    // SAFETY: the waker's functions ignore the pointer, which is null, and use only thread-local
+    // data, so they are sound on every thread.
     unsafe { Waker::from_raw(RawWaker::new(ptr::null(), &USES_IT)) }
 }
 

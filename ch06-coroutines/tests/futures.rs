@@ -1,5 +1,5 @@
-//! Tests of the runtime's promises to futures: every wake-up leads to a poll, whatever its
-//! source, and a dropped future releases everything.
+//! Tests of the runtime's promises to futures: every wake-up, whatever its source, leads to a poll,
+//! and a dropped future releases everything that it holds.
 #![allow(unsafe_code)]
 
 use crate::tools::pair;
@@ -20,7 +20,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Runs a first future to its end and returns its output.
+/// Runs a future in a new runtime and returns the future's output.
 fn run<T: 'static, F: Future<Output = T> + 'static>(
     first: impl FnOnce(Handle) -> F,
 ) -> io::Result<T> {
@@ -81,8 +81,7 @@ fn woken_by_another_thread() -> io::Result<()> {
     Ok(())
 }
 
-/// Each wake-up may arrive between the task's last check and its return, and none is
-/// lost.
+/// A wake-up that arrives between a future's last check and the return of its `poll` is not lost.
 #[test]
 fn no_wake_up_from_many_threads_is_lost() -> io::Result<()> {
     const EACH: usize = 5_000;
@@ -101,7 +100,8 @@ fn no_wake_up_from_many_threads_is_lost() -> io::Result<()> {
             }
         })
         .await;
-        // Only the threads wake this task. If the last wake-up were lost, the test would never end.
+        // Only the other threads wake this task. If the last wake-up were lost, the test would
+        // never end.
         poll_fn(|_| match theirs.load(SeqCst) {
             n if n == 4 * EACH => Poll::Ready(()),
             _ => Poll::Pending,
@@ -186,8 +186,8 @@ fn a_waker_may_be_used_after_the_runtimes_end() -> io::Result<()> {
     Ok(())
 }
 
-/// A future may be polled with another waker each time, as combinators do; the waker of
-/// the last poll must be woken.
+/// A future may be polled with another waker each time, as combinators do; only the waker of the
+/// last poll must be woken.
 #[test]
 fn the_waker_of_the_last_poll_is_woken() -> io::Result<()> {
     struct Counting(AtomicUsize, Waker);
@@ -203,8 +203,8 @@ fn the_waker_of_the_last_poll_is_woken() -> io::Result<()> {
         let mut counting = None;
         let mut theirs = Some(theirs);
         poll_fn(|context| {
-            // The future is polled first with the task's own waker, then with the
-            // counting one.
+            // The future is polled first with the task's own waker, then with the waker that counts
+            // how often it is woken.
             if counting.is_none() {
                 assert!(ready.as_mut().poll(context).is_pending());
                 let wake = Counting(AtomicUsize::new(0), context.waker().clone());
@@ -280,7 +280,7 @@ fn a_dropped_waiter_leaves_room_for_another() -> io::Result<()> {
         let lost = race(first, pin!(yield_now())).await;
         assert!(matches!(lost, Either::Second(())));
         drop(lost);
-        // While one future waits for a readiness, a second one that waits for it is refused.
+        // A future that waits for a readiness for which another future already waits is refused.
         let both =
             race(ours.ready(Readiness::Readable), ours.ready(Readiness::Readable)).await;
         assert!(
@@ -292,7 +292,7 @@ fn a_dropped_waiter_leaves_room_for_another() -> io::Result<()> {
     })?
 }
 
-/// A value that counts the living values of its kind in a shared cell.
+/// A value that keeps the number of existing values of its type in a shared cell.
 struct Alive(Rc<Cell<usize>>);
 
 impl Alive {
@@ -367,8 +367,8 @@ fn a_panic_of_the_first_future_is_returned() -> io::Result<()> {
     Ok(())
 }
 
-/// A runtime runs in a task of another runtime, whose tasks are woken as from another
-/// thread.
+/// A task may run a second runtime. A task of the inner runtime then wakes the outer task through
+/// the waker, as another thread would.
 #[test]
 fn a_runtime_in_a_task() -> io::Result<()> {
     run(|_| async {
@@ -395,8 +395,8 @@ fn a_runtime_in_a_task() -> io::Result<()> {
     })
 }
 
-/// Two runtimes, each in a coroutine that is suspended in the middle of a poll, end in another
-/// order than they began in.
+/// Two runtimes run in two coroutines, each of which is suspended in the middle of a poll. No
+/// wake-up is lost when the runtimes end in another order than they began in.
 #[test]
 fn alternating_runtimes_lose_no_wake_up() -> io::Result<()> {
     let mut stacks = StackPool::new(256 * 1024)?;
@@ -440,7 +440,7 @@ fn alternating_runtimes_lose_no_wake_up() -> io::Result<()> {
     Ok(())
 }
 
-/// A foreign waker that panics does not keep the other tasks from being woken.
+/// A foreign waker that panics when it is woken does not keep the other tasks from being woken.
 #[test]
 fn a_waker_that_panics_does_not_affect_other_tasks() -> io::Result<()> {
     struct Panics;

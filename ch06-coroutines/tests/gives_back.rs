@@ -1,5 +1,5 @@
-//! Tests that the memory of many connections is returned to the system after they have
-//! closed, even if one client stays.
+//! Tests that the memory of many connections is returned to the system after they have closed, even
+//! if one client stays connected.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 #[path = "../../ch05-epoll/tests/crowd/mod.rs"]

@@ -4,8 +4,8 @@
 
 use ch06_coroutines::StackPool;
 
-/// The pool returns an error before the number of guards reaches the kernel's limit, at which
-/// malloc would fail.
+/// The pool returns an error before its mprotect(2) guards reach the kernel's limit on mappings, at
+/// which malloc would fail.
 #[test]
 fn protected_guards_run_out_with_an_error() {
     let granted = std::fs::read_to_string("/proc/sys/vm/max_map_count");

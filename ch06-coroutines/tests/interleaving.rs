@@ -1,5 +1,5 @@
-//! Tests that coroutines that are resumed in any order behave as a model without a switch predicts:
-//! each does what it would do alone.
+//! Tests that coroutines may be resumed in any order: a model without coroutines predicts the log
+//! of all of them, because each does what it would do if it ran alone.
 #![allow(unsafe_code)]
 
 mod new_coroutine;
@@ -30,7 +30,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// The events in order: the number of a coroutine, and what it did.
+/// The log of what happened, in order: the number of a coroutine, and what the coroutine did.
 type Log = Vec<(u64, &'static str)>;
 
 /// A value that writes to the log when it is dropped.
@@ -58,7 +58,7 @@ fn body(id: u64, suspensions: u8, panics: bool, log: Rc<RefCell<Log>>) {
     }
 }
 
-/// A coroutine in the model.
+/// The expected state of a coroutine.
 struct Model {
     id: u64,
     left: u8,

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 const WHY: &str = "no registration can be changed";
 
-/// A poller that cannot change a registration.
+/// A poller that cannot change a registration: `reregister` always fails.
 #[derive(Default)]
 struct Rigid {
     poll: Poll,
@@ -46,8 +46,8 @@ impl Poller for Rigid {
     }
 }
 
-/// Connects to the server while the process can open no descriptor, so that the server pauses
-/// accepting. Returns when the server has closed its listener.
+/// Connects to the server while this process, in which the server runs too, can open no descriptor,
+/// so that the server pauses accepting. Returns when the server has closed its listener.
 fn ask_in_vain(address: SocketAddr) -> io::Result<()> {
     let mut served = TcpStream::connect(address)?;
     served.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;

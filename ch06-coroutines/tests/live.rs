@@ -34,12 +34,12 @@ struct Pieces {
     ready: VecDeque<&'static str>,
     over: bool,
     wakers: Vec<Waker>,
-    /// The number of pieces taken from `/endless`.
+    /// The number of pieces that the server has taken from `/endless`.
     taken: usize,
 }
 
-/// The routes of the tests: `/live` ends on request, `/quiet` sends frequent heartbeats,
-/// `/endless` never ends.
+/// The routes of the tests: `/live` ends when the test asks for it, `/quiet` sends frequent
+/// heartbeats, `/endless` never ends.
 #[derive(Clone)]
 struct Tap {
     pieces: Arc<Mutex<Pieces>>,
@@ -126,7 +126,7 @@ impl Drop for Spring {
     }
 }
 
-/// A running server and the means to feed and stop it.
+/// A running server and the means to feed its responses and to stop it.
 struct Scene {
     address: SocketAddr,
     tap: Tap,
@@ -135,7 +135,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// Connects a client and sends a request.
+    /// Connects a client and sends a request. Returns the client's socket.
     fn ask(&self, request: &str) -> io::Result<TcpStream> {
         let mut client = TcpStream::connect(self.address)?;
         client.set_read_timeout(Some(PATIENCE))?;
@@ -147,7 +147,7 @@ impl Scene {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
     }
 
-    /// Waits until the server has dropped the response's source.
+    /// Waits until the server has dropped the source of a response's pieces.
     fn source_is_let_go(&self) {
         self.let_go.recv_timeout(PATIENCE).expect("the source is let go");
     }
@@ -164,7 +164,7 @@ fn until(client: &mut TcpStream, end: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&all).into_owned())
 }
 
-/// Reads a chunk and returns its content; the last chunk is empty.
+/// Reads a chunk and returns its content, which is empty for the last chunk.
 fn chunk(client: &mut TcpStream) -> io::Result<String> {
     let length = until(client, "\r\n")?;
     let length = usize::from_str_radix(&length, 16).map_err(io::Error::other)?;
@@ -229,7 +229,7 @@ fn poll() -> Poll {
 #[test]
 fn chunks_are_framed_and_the_next_request_is_answered_behind_them() -> io::Result<()> {
     play(poll, &[], |scene| {
-        // The second request arrives together with the first, and has to wait.
+        // The second request arrives together with the first, and is answered after the first.
         let both = "GET /live HTTP/1.1\r\nHost: x\r\n\r\n\
                     GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n";
         let mut client = scene.ask(both)?;
@@ -261,8 +261,8 @@ fn pieces_added_before_the_request_are_sent() -> io::Result<()> {
         scene.tap.end();
         assert_eq!(chunk(&mut client)?, "last");
         assert_eq!(chunk(&mut client)?, "");
-        // The content is complete before the request is sent, including its end. For HTTP/1.0 the
-        // end is the close.
+        // Here the content is complete before the request is sent. An HTTP/1.0 response ends with
+        // the close of the connection.
         scene.tap.hand_in("whole");
         let mut old = scene.ask("GET /live HTTP/1.0\r\n\r\n")?;
         until(&mut old, "\r\n\r\n")?;
@@ -411,7 +411,7 @@ fn a_waiting_client_does_not_delay_others() -> io::Result<()> {
             let mut other = scene.get("/plaintext")?;
             until(&mut other, "Hello, World!")?;
         }
-        // Each piece goes to one of the two clients, the end to both.
+        // Either client may get the piece, and both get the end of the content.
         scene.tap.hand_in("a");
         scene.tap.end();
         let mut got = [chunk(&mut first)?, chunk(&mut second)?];
@@ -435,7 +435,7 @@ fn a_slow_client_is_sent_no_more_than_it_takes() -> io::Result<()> {
 
 #[test]
 fn a_shutdown_ends_the_stream() -> io::Result<()> {
-    // Waiting for the drain deadline would take an hour.
+    // A server that waited for the drain deadline would take an hour, so the test would fail.
     play(poll, &["--drain-timeout", "3600"], |scene| {
         let mut client = scene.get("/live")?;
         scene.tap.hand_in("one");

@@ -1,7 +1,7 @@
 //! Tests that the scheduler runs coroutines in the same order as a model of the scheduler.
 //!
-//! A test case is a tree of scripts. It runs once on the scheduler, with a coroutine for
-//! each script, and once in the model, which keeps the number of each script's next step.
+//! A test case is a tree of scripts. It runs once on the scheduler, with a coroutine for each
+//! script, and once in the model, which only keeps the number of each script's next step.
 #![allow(unsafe_code)]
 
 use ch03_nonblocking::spin::Spin;
@@ -21,9 +21,9 @@ enum Step {
     Wake(usize),
     /// Spawn a coroutine that runs this script.
     Spawn(Vec<Step>),
-    /// Join the last coroutine that this one has spawned and not joined.
+    /// Join the coroutine that this one has spawned last and not yet joined.
     Join,
-    /// End with a panic that does not run the panic hook.
+    /// End with a panic that does not call the panic hook.
     Panic,
 }
 
@@ -121,7 +121,7 @@ struct Script {
     at: usize,
     state: State,
     children: Vec<usize>,
-    /// The coroutine to wake when this one ends.
+    /// The number of the coroutine to wake when this one ends, if any.
     waiter: Option<usize>,
     begun: bool,
 }
@@ -139,8 +139,8 @@ fn model(script: Vec<Step>) -> (Log, bool) {
         (Log::new(), vec![new(script)], VecDeque::from([0]));
     while let Some(number) = queue.pop_front() {
         let mut again = all[number].begun && {
-            // A task that waited in a step goes on with the next step, except that a task which
-            // waited in a join repeats the join.
+            // A script that has waited continues with the step after its wait. Only a script that
+            // has waited in a join repeats the join.
             let script = &all[number];
             matches!(script.steps.get(script.at), Some(Step::Join))
         };

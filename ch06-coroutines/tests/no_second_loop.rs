@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Collects the sources below `directory`, except those of the small servers: path, and text
-/// without comments.
+/// Collects the sources below `directory`, except those of the small servers: for each its path,
+/// and its text without comments.
 fn sources(directory: &Path, all: &mut Vec<(String, String)>) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();

@@ -7,14 +7,14 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Bytes of a stack, so large that the address space has room for some, but not for the 64 stacks
-/// of a pool's first region.
+/// Bytes of a stack: so many that the address space has room for some stacks, but not for the 64
+/// stacks of a pool's first region.
 const STACK: &str = "16000000";
 const ADDRESSES: usize = 700_000; // KiB, of which the program itself takes a part
 /// The number of clients: more than there are stacks for.
 const CLIENTS: usize = 64;
 
-/// A server process and its address. Dropping it kills the process.
+/// A server process and the server's address. Dropping this value kills the process.
 struct Server(Child, String);
 
 impl Drop for Server {
@@ -69,8 +69,8 @@ fn a_client_without_a_stack_gets_503() -> io::Result<()> {
     }
     assert!(served >= 8, "only {served} of {CLIENTS} were served");
     assert!(refused > 0, "there was room for all: nothing was tested");
-    // A client that sends nothing is closed after its idle time, without an answer, even
-    // if no stack is left.
+    // A client that sends no request is closed after its idle time, without an answer, even if
+    // there is no stack for it.
     let mut answer = Vec::new();
     connect()?.read_to_end(&mut answer)?;
     assert_eq!(String::from_utf8_lossy(&answer), "");

@@ -1,6 +1,7 @@
-//! Tries every order of the steps of two threads and a runtime, at the remote queue and at a task's
-//! flag. In the order that the runtime uses, no wake-up is lost. In the opposite order some are
-//! lost, which shows that the test can fail.
+//! Tries every order of the steps of two threads that wake a task and of the task's runtime, once
+//! at the remote queue and once at the task's flag. If the runtime takes its own steps in their
+//! real order, no wake-up is lost. In the opposite order some are lost, which shows that the test
+//! can fail.
 
 #[allow(dead_code)]
 #[path = "../src/runtime/remote.rs"]
@@ -39,9 +40,10 @@ mod remote_queue {
         /// For each thread, the number of wake-ups that are still to be pushed, and its
         /// next step.
         senders: [(u32, Next); 2],
-        /// The runtime's next step, an index into `order`; 2 means that it sleeps.
+        /// The runtime's next step, an index into `order`; 2 while the runtime sleeps.
         runtime: usize,
-        /// The number of wake-ups that `Take` has found since the runtime last slept.
+        /// The number of wake-ups that `Step::Take` has found since the runtime last slept or ran
+        /// tasks.
         found: usize,
         taken: usize,
     }
@@ -53,7 +55,7 @@ mod remote_queue {
             Ok(World { order, remote, senders, runtime: 0, found: 0, taken: 0 })
         }
 
-        /// Returns whether an actor can take a step.
+        /// Returns whether an actor can take a step now.
         fn can(&self, actor: usize) -> bool {
             match self.senders.get(actor) {
                 Some((left, next)) => *left > 0 || *next != Next::Push,
@@ -151,8 +153,8 @@ mod flag {
         Run,
     }
 
-    /// The state of the three actors: two threads that send a task two messages and one, and the
-    /// runtime. The task reads all messages when it runs.
+    /// The state of the three actors: a thread that sends a task two messages, a thread that sends
+    /// it one, and the runtime. The task reads all messages when it runs.
     struct World {
         order: [Step; 2],
         flag: ScheduledFlag,
@@ -164,8 +166,8 @@ mod flag {
         /// For each thread, the number of messages that are still to be sent, and whether
         /// its next step is to wake the task.
         senders: [(u32, bool); 2],
-        /// The runtime's next step, an index into `order`. Before step 0 it takes an
-        /// entry from the run queue.
+        /// The runtime's next step, an index into `order`. Before step 0 the runtime takes an entry
+        /// from the run queue.
         runtime: usize,
     }
 
@@ -177,7 +179,7 @@ mod flag {
             World { order, flag, news: 0, seen: 0, queued: 1, senders, runtime: 0 }
         }
 
-        /// Returns whether an actor can take a step.
+        /// Returns whether an actor can take a step now.
         fn can(&self, actor: usize) -> bool {
             match self.senders.get(actor) {
                 Some((left, wakes)) => *left > 0 || *wakes,
@@ -208,8 +210,8 @@ mod flag {
         }
     }
 
-    /// Tries every order of the three actors' steps. Returns the number of orders in
-    /// which the task never reads a message, and the number of all orders.
+    /// Tries every order of the three actors' steps. Returns the number of orders in which the task
+    /// misses a message, and the number of all orders.
     fn explore(order: [Step; 2]) -> (usize, usize) {
         let (mut lost, mut all) = (0, 0);
         let mut prefixes = vec![Vec::new()];

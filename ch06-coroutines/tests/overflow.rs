@@ -20,7 +20,7 @@ fn child(test: &str) -> Option<(Option<i32>, String)> {
         return None;
     }
     let own = std::env::current_exe().expect("a test's own path");
-    // Under an emulator, the child needs the emulator too.
+    // Under an emulator, the child process needs the emulator too.
     let emulator = std::env::var("EMULATOR").unwrap_or_default();
     let mut words = emulator.split_whitespace();
     let mut command = match words.next() {
@@ -40,7 +40,7 @@ fn child(test: &str) -> Option<(Option<i32>, String)> {
     Some((output.status.signal(), said))
 }
 
-/// Recurses without end.
+/// Recurses without end, until the stack overflows.
 #[inline(never)]
 #[expect(unconditional_recursion, reason = "that is what is wanted")]
 fn descend(level: u64) -> u64 {
@@ -82,8 +82,8 @@ fn on_any_thread() {
     assert_says(&ended, "coroutine 7 has overflowed its stack of 1024 KiB");
 }
 
-/// The coroutine that overflows is named, although other stacks lie above and below, and
-/// another coroutine has resumed it.
+/// The message names the coroutine that overflows, although the stacks of other coroutines lie
+/// above and below, and another coroutine has resumed it.
 #[test]
 fn the_inner_coroutine_is_named() {
     let Some(ended) = child("the_inner_coroutine_is_named") else {
@@ -103,8 +103,9 @@ fn the_inner_coroutine_is_named() {
     assert_says(&ended, "coroutine 2 has overflowed");
 }
 
-/// Compiled C code does not probe each page of a large frame, so its first access may lie far below
-/// the stack. It must still hit the guard, and not the next stack.
+/// A compiled C function with a large frame does not touch each page of the frame in order, so its
+/// first access may lie far below the stack. This access must still hit the guard, and not the next
+/// stack.
 #[test]
 fn a_large_frame_hits_the_guard() {
     let Some(ended) = child("a_large_frame_hits_the_guard") else {
@@ -115,7 +116,7 @@ fn a_large_frame_hits_the_guard() {
         assert!(matches!(next.resume(), Resumed::Suspended));
         let mut coroutine = new_coroutine(above, 2, || {
             let near_the_top = black_box(0_u8);
-            // An address below the end of this stack, by nearly the size of the guard.
+            // An address below the lower end of this stack, by nearly the size of the guard.
             let below = (&raw const near_the_top).addr() - SIZE - (60 << 10);
             // SAFETY: the address lies in the guard, so the write faults and the process
             // ends.
@@ -127,7 +128,8 @@ fn a_large_frame_hits_the_guard() {
     assert_says(&ended, "coroutine 2 has overflowed its stack");
 }
 
-/// Other faults go to the previous handler: Rust reports the overflow of a thread.
+/// A fault outside of coroutines goes to the previous handler: Rust itself reports that a thread
+/// has overflowed its stack.
 #[test]
 fn a_threads_overflow_is_reported_by_rust() {
     let Some(ended) = child("a_threads_overflow_is_reported_by_rust") else {
@@ -152,8 +154,8 @@ impl Drop for Waits {
     }
 }
 
-/// A coroutine that is being dropped would never be resumed, so suspending aborts the
-/// process.
+/// A coroutine that suspends while it is being dropped would never be resumed, so the process is
+/// aborted.
 #[test]
 fn suspending_while_dropped_aborts() {
     let Some(ended) = child("suspending_while_dropped_aborts") else {
@@ -171,8 +173,8 @@ fn suspending_while_dropped_aborts() {
     assert_says(&ended, message);
 }
 
-/// A coroutine that is dropped while a panic unwinds cannot suspend either: Rust aborts if
-/// another panic leaves a destructor then.
+/// A destructor of a coroutine that is dropped while a panic unwinds cannot suspend the coroutine
+/// either: then Rust itself aborts the process.
 #[test]
 fn suspending_while_dropped_during_a_panic_aborts() {
     let Some(ended) = child("suspending_while_dropped_during_a_panic_aborts") else {
@@ -188,8 +190,8 @@ fn suspending_while_dropped_during_a_panic_aborts() {
     assert_says(&ended, "panic in a destructor during cleanup");
 }
 
-/// A coroutine that unwinds by its own panic may suspend in a destructor; it is resumed
-/// as usual.
+/// A destructor that runs because the coroutine's body has panicked may suspend the coroutine,
+/// which is then resumed as usual.
 #[test]
 fn a_destructor_may_suspend_during_its_own_panic() {
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");

@@ -1,5 +1,5 @@
-//! Tests that both servers work with every `Poller`. The suite judges them with the best poller of
-//! this system; here they serve a short conversation over each of the others.
+//! Tests that both servers work with every `Poller`. The client suite judges them with the best
+//! poller of this system; here they serve a short conversation over each of the other pollers too.
 
 use crate::servers::{SERVERS, run};
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-/// Reads until `end` has arrived, and returns the number of bytes.
+/// Reads until `end` has arrived, and returns the number of bytes read.
 fn until(client: &mut TcpStream, end: &[u8]) -> io::Result<usize> {
     let (mut all, mut some) = (Vec::new(), [0; 4096]);
     while !all.ends_with(end) {
@@ -104,15 +104,15 @@ fn epoll_edge() -> io::Result<()> {
     serve(|| Epoll::new(Trigger::Edge).expect("an epoll"))
 }
 
-/// The poller `Poll` with instruments: it counts its calls, and panics after a given number of
-/// registrations.
+/// The poller `Poll` with instruments: it counts the calls of `wait`, and panics after a given
+/// number of registrations.
 #[derive(Default)]
 struct Probe {
     poll: ch04_select_poll::poll::Poll,
     asked: Arc<AtomicUsize>,
     room: usize,
-    /// While set, events are held back until there are two; they then arrive together, in the order
-    /// of registration.
+    /// While set, `wait` holds events back until there are two, and reports both together, in the
+    /// order of registration.
     pairs: Arc<AtomicBool>,
 }
 
@@ -172,8 +172,8 @@ fn the_stop_pipe_is_reported_once() -> io::Result<()> {
     })
 }
 
-/// The shutdown queues every worker. An idle worker that is handed a connection first serves
-/// it and parks; its queued entry then finds it parked and is ignored.
+/// The shutdown puts every worker into the run queue. An idle worker that is handed a connection
+/// first serves it and parks; the worker's old entry in the run queue is then ignored.
 #[test]
 fn a_worker_with_a_stale_run_queue_entry_may_park() -> io::Result<()> {
     SERVERS.into_iter().try_for_each(|serve| {

@@ -23,7 +23,8 @@ fn finish(coroutine: &mut Coroutine) -> usize {
     suspensions
 }
 
-/// The test and its coroutines hold more numbers than the processor has registers for.
+/// The test and its coroutines each hold more floating-point numbers than the processor has
+/// registers for.
 #[test]
 fn floating_point_survives() {
     let mut coroutines: Vec<Coroutine> = (0..8_u8)

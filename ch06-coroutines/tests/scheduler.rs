@@ -40,7 +40,7 @@ impl Spawn for Handle {
     }
 }
 
-/// Runs a first coroutine over a poller.
+/// Runs a first coroutine in a new runtime with the given poller.
 fn run_on<T: 'static>(
     poller: Box<dyn Poller>,
     first: impl FnOnce(&Handle) -> T + 'static,
@@ -50,7 +50,7 @@ fn run_on<T: 'static>(
     unsafe { runtime.run_coroutine(first) }
 }
 
-/// Runs a first coroutine, and passes its panic on to the test.
+/// Runs a first coroutine in a new runtime, and passes the coroutine's panic on to the test.
 fn run<T: 'static>(first: impl FnOnce(&Handle) -> T + 'static) -> io::Result<T> {
     match run_on(Box::new(Poll::default()), first)? {
         Ok(result) => Ok(result),
@@ -182,8 +182,7 @@ fn park_ends_at_its_deadline_or_by_a_wake_up() -> io::Result<()> {
         handle.spawn(move |handle| handle.wake(me))?;
         let far = handle.now() + Duration::from_secs(3600);
         assert_eq!(handle.park(Some(far)), Woken::Notified);
-        // A deadline of an earlier wait that ended in time has no effect; the deadline
-        // of the next wait has one.
+        // The deadline of an earlier wait, which ended in time, has no effect on this one.
         let late = handle.now() + Duration::from_millis(20);
         assert_eq!(handle.park(Some(late)), Woken::TimedOut);
         Ok(())
@@ -259,7 +258,7 @@ fn a_task_that_never_waits_does_not_starve_descriptors() -> io::Result<()> {
 }
 // ANCHOR_END: hog
 
-/// Another thread stores a result where the task looks for it, and wakes the task.
+/// Other threads send results over a channel from which a task receives, and wake the task.
 #[test]
 fn other_threads_wake_tasks() -> io::Result<()> {
     run(|handle| {
@@ -293,8 +292,8 @@ fn other_threads_wake_tasks() -> io::Result<()> {
     })?
 }
 
-/// The wake-up precedes the first call of the poller, which is edge-triggered and reports the
-/// wake-up once.
+/// Another thread wakes the task before the first call of the poller, which is edge-triggered and
+/// reports this wake-up only once.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_wake_up_before_the_first_wait_is_not_lost() -> io::Result<()> {
@@ -323,7 +322,7 @@ fn a_waker_may_be_used_after_the_end() -> io::Result<()> {
     Ok(())
 }
 
-/// A poller that reports deregistered descriptors again and again.
+/// A poller that reports every deregistered descriptor again and again, and no other.
 #[derive(Default)]
 struct Gossip {
     poller: Spin,
@@ -339,7 +338,6 @@ impl Poller for Gossip {
     }
 
     fn wait(&mut self, ready: &mut Vec<Ready>, _: Option<Duration>) -> io::Result<()> {
-        // Registered descriptors are never reported.
         ready.extend(self.gone.iter().map(|&token| Ready::maybe(token, Interest::READ)));
         Ok(())
     }
@@ -389,7 +387,7 @@ impl Drop for Bomb {
     }
 }
 
-/// A result or panic payload that is never joined is dropped by the runtime, which
+/// A coroutine's result or panic payload that is never joined is dropped by the runtime, which
 /// continues even if the destructor panics.
 #[test]
 fn unjoined_results_are_dropped_safely() -> io::Result<()> {
@@ -402,7 +400,7 @@ fn unjoined_results_are_dropped_safely() -> io::Result<()> {
     })?
 }
 
-/// Coroutines that panic while they are unwound do not keep others from being unwound.
+/// Coroutines that panic while they are unwound do not keep other coroutines from being unwound.
 #[test]
 fn panics_during_unwinding_at_the_end_affect_no_other_task() -> io::Result<()> {
     let unwound = Rc::new(Cell::new(0));
@@ -431,7 +429,7 @@ fn joining_in_a_destructor_at_the_end_does_not_block() -> io::Result<()> {
         let child = handle.spawn(|handle| handle.park(None))?;
         let mut child = Some(child);
         let waits = handle.spawn(move |handle| {
-            // A destructor that joins, as that of a scope does.
+            // This destructor joins a coroutine, as the end of a thread scope joins its threads.
             let _scope = Finally(|| {
                 let ended = child.take().map(|child| child.join().is_ok());
                 assert_eq!(ended, Some(false));
@@ -447,8 +445,8 @@ fn joining_in_a_destructor_at_the_end_does_not_block() -> io::Result<()> {
     Ok(())
 }
 
-/// Code that catches a coroutine's unwinding may resume it in another coroutine; a join
-/// of that coroutine still ends.
+/// Code may catch the panic payload that unwinds a dropped coroutine, and raise it in another
+/// coroutine. A join of that other coroutine still returns, with an error.
 #[test]
 fn joining_an_unwound_coroutine_ends() -> io::Result<()> {
     let mut stacks = StackPool::new(SMALL)?;

@@ -10,7 +10,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
-/// The type of a function that serves on the calling thread until the stop, with a given poller.
+/// A function that serves on the calling thread, with the given poller, until the stop is
+/// requested.
 pub(crate) type Serve =
     fn(Box<dyn Poller>, Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()>;
 
@@ -29,7 +30,7 @@ pub(crate) fn coroutine(
     coroutine_server::run_one(poller, listener, site, options, stack, stop)
 }
 
-/// Runs a server in another thread while `scene` plays its clients and requests the stop.
+/// Runs a server in another thread while `scene` plays the server's clients and requests the stop.
 /// Returns the scene's result, which is dropped only after the server has ended.
 ///
 /// # Errors

@@ -23,7 +23,8 @@ fn small_switch(argument: &str) -> (Output, String) {
     (output, text)
 }
 
-/// Creates a coroutine; the test bodies keep the contract of `Coroutine::new`.
+/// Creates a coroutine without `unsafe`: all bodies in this file keep the contract of
+/// `Coroutine::new`.
 fn coroutine(body: impl FnOnce() + 'static) -> Coroutine {
     // SAFETY: no body in this file suspends in a thread-local's initializer or destructor, or holds
     // a reference to a thread-local.

@@ -1,4 +1,5 @@
-//! Tests of uses that a review found to be unsound; each test failed before the library was fixed.
+//! Tests of uses of the library that a review found to be unsound; each test failed before the
+//! library was fixed.
 #![allow(unsafe_code)]
 
 use crate::new_coroutine::new_coroutine;
@@ -46,9 +47,9 @@ impl Drop for Sets {
     }
 }
 
-/// A coroutine that is dropped in the middle of a poll ends there: the runtime that polls
-/// does not mistake the unwinding for the future's panic, and does not go on with other
-/// tasks.
+/// A runtime runs in a coroutine, and the coroutine is dropped while it is suspended in the middle
+/// of a future's poll. The runtime does not mistake the unwinding for a panic of the future, and
+/// does not continue with other tasks.
 #[test]
 fn a_poll_does_not_swallow_a_cancellation() -> io::Result<()> {
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
@@ -76,8 +77,9 @@ fn a_poll_does_not_swallow_a_cancellation() -> io::Result<()> {
     Ok(())
 }
 
-/// A coroutine is dropped while another executor's waker is called on its stack: the runtime
-/// does not mistake the unwinding for a panic of the waker.
+/// A runtime runs in a coroutine, and the coroutine is dropped while it is suspended in the middle
+/// of a call of a foreign waker. The runtime does not mistake the unwinding for a panic of the
+/// waker.
 #[test]
 fn a_waker_does_not_swallow_a_cancellation() -> io::Result<()> {
     struct SuspendsWaker;
@@ -119,7 +121,8 @@ impl Routes for Suspends {
     }
 }
 
-/// Panics of the application are caught, but a cancellation is not.
+/// The site catches a panic of the application, but not the unwinding of a coroutine that is
+/// dropped in the middle of a route.
 #[test]
 fn the_application_does_not_swallow_a_cancellation() -> io::Result<()> {
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
@@ -162,8 +165,8 @@ fn a_waker_after_the_end_wakes_nothing() -> io::Result<()> {
     Ok(())
 }
 
-/// A coroutine that waits through another runtime's handle would never be woken: the call panics,
-/// and both runtimes go on.
+/// A coroutine that waits through another runtime's handle would never be woken. So the call
+/// panics, and both runtimes continue.
 #[test]
 fn another_runtimes_handle_is_refused() -> io::Result<()> {
     run(|outer| -> io::Result<()> {
@@ -182,7 +185,7 @@ fn another_runtimes_handle_is_refused() -> io::Result<()> {
             })?;
             assert!(refused, "{wrong}");
         }
-        // The wait that panicked has left no waiter behind.
+        // The call of `wait` that panicked has not stayed registered as a waiter.
         let due = Instant::now() + Duration::from_millis(5);
         assert_eq!(ours.wait(Readiness::Readable, Some(due))?, Woken::TimedOut);
         assert_eq!(outer.timers_set(), 0);
@@ -190,7 +193,7 @@ fn another_runtimes_handle_is_refused() -> io::Result<()> {
     })?
 }
 
-/// A coroutine that a task has resumed by itself cannot park in the task's runtime.
+/// A coroutine that a task has resumed, without the scheduler, cannot park in the task's runtime.
 #[test]
 fn a_nested_coroutine_cannot_park() -> io::Result<()> {
     run(|handle| -> io::Result<()> {
@@ -226,7 +229,7 @@ fn a_bare_suspend_is_refused() -> io::Result<()> {
     })?
 }
 
-/// After a runtime has run its coroutines, other coroutines of the thread suspend as before.
+/// After a runtime has run its coroutines, other coroutines of the thread can suspend as before.
 #[test]
 fn a_runtime_leaves_no_owner_behind() -> io::Result<()> {
     run(|handle| handle.yield_now())?;
@@ -248,8 +251,8 @@ fn a_future_cannot_park() -> io::Result<()> {
     Ok(())
 }
 
-/// A wait in a destructor, after the runtime's end, returns an error that says so, and
-/// not `ResourceBusy`.
+/// A wait in a destructor, after the runtime's end, returns an error that says that the runtime has
+/// ended, and not `ResourceBusy`.
 #[test]
 fn an_unwound_wait_finds_the_end() -> io::Result<()> {
     let found = Rc::new(Cell::new(None));
@@ -279,8 +282,9 @@ fn futures_that_all_wait_are_an_error() -> io::Result<()> {
     Ok(())
 }
 
-/// Dropping a task at a runtime's end may suspend the coroutine in which the runtime runs, and that
-/// coroutine may be dropped then. The other tasks are still ended, and none is leaked.
+/// A runtime runs in a coroutine. When the runtime ends, a destructor in one of its tasks suspends
+/// that coroutine, and the coroutine is then dropped. The runtime's other tasks are still ended,
+/// and none is leaked.
 #[test]
 fn a_cancelled_end_ends_every_task() -> io::Result<()> {
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
@@ -307,7 +311,7 @@ fn a_cancelled_end_ends_every_task() -> io::Result<()> {
     Ok(())
 }
 
-/// A socket that lets other coroutines run whenever its descriptor is requested.
+/// A socket that lets other coroutines run whenever `as_fd` is called.
 struct Yields(UnixStream, Handle);
 
 impl AsFd for Yields {
@@ -317,8 +321,8 @@ impl AsFd for Yields {
     }
 }
 
-/// `as_fd` of a registered value may run any code, so the runtime's data is not borrowed
-/// meanwhile.
+/// The `as_fd` function of a registered value may run any code, so the runtime's data is not
+/// borrowed during the call.
 #[test]
 fn a_descriptor_may_yield() -> io::Result<()> {
     run(|handle| -> io::Result<()> {

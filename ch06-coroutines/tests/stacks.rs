@@ -84,8 +84,8 @@ fn a_coroutine_may_outlive_its_pool() {
     assert!(matches!(coroutine.resume(), Resumed::Finished));
 }
 
-/// After many coroutines have ended, the pages of most stacks return to the system, and the
-/// greatest depth that each stack has reached is remembered.
+/// After many coroutines have ended, the pages of most stacks return to the system, and the pool
+/// remembers the greatest depth that a stack has reached.
 #[test]
 fn memory_of_many_stacks_is_returned() {
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
@@ -118,7 +118,7 @@ fn memory_of_many_stacks_is_returned() {
     assert!(stacks.high_water() >= 40_000, "the depth is remembered");
 }
 
-/// A body of the largest allowed size leaves enough stack to be called.
+/// A body of the largest size that is allowed leaves enough stack to call the body.
 #[test]
 fn a_large_body_runs() {
     const LARGE: usize = StackPool::DEFAULT_SIZE / 4 - 64;

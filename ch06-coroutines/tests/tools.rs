@@ -5,7 +5,7 @@ use ch06_coroutines::{Descriptor, Handle};
 use std::io;
 use std::os::unix::net::UnixStream;
 
-/// Returns the two ends of a connection, of which the first is registered.
+/// Returns the two ends of a connection, the first of which is registered with the runtime.
 pub(crate) fn pair(handle: &Handle) -> io::Result<(Descriptor<UnixStream>, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;

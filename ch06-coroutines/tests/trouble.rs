@@ -1,5 +1,5 @@
-//! Tests that a panic outside a route closes one connection, and that an error of the poller closes
-//! none.
+//! Tests that a panic outside of a route closes one connection, and that an error of the poller
+//! closes no connection.
 
 #[path = "../../ch01-blocking/tests/failing/mod.rs"]
 mod failing;
