@@ -1,9 +1,9 @@
-//! The options of a server that has options of its own besides the common ones.
+//! Command-line options of a server that has more than the common options.
 
 use ch01_blocking::Options;
 use clap::Args;
 
-/// The common options, and the options of one server.
+/// The command-line options common to all servers, and the options of one server.
 #[derive(Args, Clone, Debug)]
 #[group(skip)] // else clap names this group like that of `Options`
 pub struct With<Own: Args> {

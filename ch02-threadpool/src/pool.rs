@@ -94,8 +94,8 @@ pub fn run(
                 queue.put((guard, client.number));
             }
         }
-        // The queue of jobs is closed only now: the loop may have queued a connection
-        // that arrived together with the stop.
+        // The queue of jobs is closed only after the loop, which may have queued a
+        // connection that arrived together with the stop.
         queue.close();
         connections.close();
         trace::set_connection(0);

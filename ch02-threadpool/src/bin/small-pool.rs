@@ -114,7 +114,7 @@ fn main() -> io::Result<()> {
     })
 }
 
-/// Listens, and queues clients until the stop. Afterwards connections are refused.
+/// Listens, and queues clients until the stop is requested. Then stops listening.
 fn accept_clients(queue: &Queue, stop: &PipeReader) -> io::Result<()> {
     let listener = small::listen()?;
     listener.set_nonblocking(true)?;
