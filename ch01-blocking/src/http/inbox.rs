@@ -156,7 +156,7 @@ impl Inbox {
         }
     }
 
-    /// Drops everything received.
+    /// Drops all received bytes.
     pub fn clear(&mut self) {
         self.answered = self.end - self.start;
         (self.lines, self.begun) = (Lines::default(), None);

@@ -89,7 +89,7 @@ impl Outbox {
         self.bytes.len() - self.sent >= self.limit || !matches!(self.tail, Tail::None)
     }
 
-    /// Drops everything that was not sent.
+    /// Drops all queued answers, or the rest of them that was not sent.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.sent = 0;
@@ -257,8 +257,8 @@ impl Outbox {
     fn make(&mut self, most: u64) {
         if let Tail::Pattern { at, left } = &mut self.tail {
             let now = most.min(*left);
-            // Appends whole lines, the first from where the previous bytes ended, then
-            // truncates.
+            // Appends whole lines, the first from where the previous bytes ended, and
+            // then drops the bytes in excess.
             let from = (*at % 64) as usize;
             let begin = self.bytes.len();
             self.bytes.extend_from_slice(&LINE[from..]);

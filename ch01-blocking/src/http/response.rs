@@ -193,7 +193,8 @@ impl HttpError {
     pub const CUT_OFF: HttpError = HttpError::new(400, "the request ended in the middle");
 }
 
-/// Returns the reason phrase of a status code of the servers (RFC 9110 section 15).
+/// Returns the reason phrase of a status code (RFC 9110 section 15), or `Unknown` for a
+/// status code that no server of the book sends.
 pub fn reason_phrase(status: u16) -> &'static str {
     match status {
         100 => "Continue",
