@@ -104,9 +104,9 @@ pub fn later(from: Instant, time: Duration) -> Instant {
     from + time.min(LONGEST)
 }
 
-/// Number of checks, within one write deadline, whether the client takes the bytes sent
-/// to it. A client that stops taking bytes between two checks is cut off one write
-/// deadline after the second of them, so at most a sixteenth of that deadline late.
+/// Number of checks within one write deadline whether the client takes the bytes sent to
+/// it. A client that stops taking bytes is cut off one write deadline after the next
+/// check, so at most a sixteenth of that deadline late.
 const CHECKS: u32 = 16;
 
 impl Timeouts {
@@ -172,8 +172,8 @@ impl Progress {
 }
 
 /// Converts a time to whole milliseconds, the unit of poll(2) and most other waiting
-/// mechanisms. Rounds up: a last fraction of a millisecond that became a timeout of 0
-/// would be spent polling again and again.
+/// mechanisms. Rounds up: with a timeout of 0 for the last fraction of a millisecond, a
+/// caller would poll again and again.
 pub fn milliseconds(time: Duration) -> u64 {
     let rest = time.subsec_nanos().div_ceil(1_000_000);
     time.as_secs().saturating_mul(1000).saturating_add(rest.into())

@@ -17,8 +17,8 @@
 //!                               └──► linger ──► close
 //! ```
 //!
-//! The three servers differ in one file each: [`iterative`], [`fork`], [`thread`].
 //! Each of the three servers is one file: [`iterative`], [`fork`], [`thread`].
+//! Everything that waits is in [`serve()`] and its [`stream`], with the [`deadlines`].
 //! Everything that decides is in [`http`] and [`app`] and never waits; later chapters drive
 //! the same decisions in other ways. [`server`] holds the parts around a connection.
 //!

@@ -159,6 +159,7 @@ impl Response {
     }
 
     /// Appends the answer's bytes to `out`, without content if the request was HEAD.
+    /// Without `keep_alive`, the answer announces that the connection closes.
     pub fn write(&self, out: &mut Vec<u8>, is_head: bool, keep_alive: bool) {
         let Response { status, fields, content, .. } = self;
         let (length, end) = (content.len(), if keep_alive { "" } else { CLOSE });
@@ -211,8 +212,8 @@ const LINE: &[u8; 64] =
 // ANCHOR_END: respond
 // ANCHOR: serve
 /// Serves one connection to its end: reads, answers every complete request, and sends
-/// the answers to a burst of requests with one write. Calls `sleep` with the delay of
-/// an answer that has one.
+/// the answers to a burst of requests with one write. Before an answer with a delay,
+/// calls `sleep` with that delay.
 ///
 /// # Errors
 ///
@@ -285,7 +286,7 @@ fn refuse(
 // ANCHOR_END: serve
 // ANCHOR: listen
 /// Returns the value of the command-line option `name`, such as `--listen`, or `None`
-/// if it is not given. Unknown options are ignored, so that a small server can be
+/// if the option is missing. Unknown options are ignored, so that a small server can be
 /// started with the options of a finished one.
 pub fn option(name: &str) -> Option<String> {
     env::args().skip_while(|word| word != name).nth(1)

@@ -59,7 +59,7 @@ fn a_connection_registered_after_the_last_closed_is_answered() -> io::Result<()>
     let received = thread::scope(|scope| {
         scope.spawn(|| connections.drain(LONG)); // no connection is registered
         // `drain` holds the lock of the set from before it sets the flag `is_draining`
-        // until it has found the set empty. So the connection below is registered later.
+        // until it has found the set empty. So the connection is registered after that.
         while !site.is_draining() {
             thread::yield_now();
         }

@@ -50,8 +50,8 @@ impl FreeMemory {
         self.due
     }
 
-    /// Returns free memory to the system, if the [due](FreeMemory::due) time has come.
-    /// Returns whether that time has come.
+    /// Returns free memory to the system if the [due](FreeMemory::due) time has come.
+    /// The result is whether it has.
     pub fn release(&mut self, now: Instant) -> bool {
         let is_due = self.due.is_some_and(|due| due <= now);
         if is_due {

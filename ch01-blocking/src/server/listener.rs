@@ -66,7 +66,7 @@ pub struct Client {
 pub enum Accept {
     /// A client's connection was accepted.
     Client(Client),
-    /// One of the other descriptors given to [`Listener::accept`] is readable.
+    /// The descriptor `stop` or `wake_read` of [`Listener::accept`] is readable.
     Woken,
 }
 
@@ -98,10 +98,10 @@ impl Listener {
     }
 
     // ANCHOR: ready
-    /// Declares that connections of this listener can be served. Listeners that
-    /// [`shared`](Listener::shared) and [`sibling`](Listener::sibling) have made form a
-    /// group: the last of them to call `ready` reports to the user, or to the parent
-    /// process, that the server is ready.
+    /// Declares that connections of this listener can be served. A listener and all
+    /// that [`shared`](Listener::shared) and [`sibling`](Listener::sibling) make from it
+    /// are a group: the last call of `ready` in the group reports to the user, or to
+    /// the parent process, that the server is ready.
     ///
     /// # Errors
     ///
@@ -155,8 +155,8 @@ impl Listener {
         before_bind(&socket)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)?;
-        // A client may close between poll and accept; a blocking accept would then
-        // hang.
+        // A client may close between poll(2) and accept(2). On a blocking listener,
+        // accept(2) would then wait for the next client.
         socket.set_nonblocking(true)?;
         Ok(socket)
     }
@@ -259,15 +259,15 @@ impl Listener {
     /// # Errors
     ///
     /// EMFILE, ENFILE, ENOBUFS or ENOMEM: descriptors or memory are exhausted. The
-    /// connection stays in the backlog, so trying again at once would only burn the
+    /// connection stays in the backlog, so trying again at once would only use up the
     /// processor: pause for [`ACCEPT_BACKOFF`].
     pub fn accept_now(&self, mode: Mode) -> io::Result<Option<Client>> {
         let socket = loop {
             match sys::accept(self.socket.as_fd(), mode) {
                 Ok(socket) => break socket,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
-                // A signal interrupted the call, or the client closed while in the
-                // backlog (accept(2)).
+                // A signal interrupted accept(2), or the client closed its connection
+                // while it was in the backlog.
                 Err(error)
                     if matches!(
                         error.kind(),

@@ -50,7 +50,7 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 /// The mode in which an accepted socket is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Calls on the socket block.
+    /// Calls on the socket block until they can make progress.
     Blocking,
     /// Calls on the socket that would block fail with
     /// [`WouldBlock`](io::ErrorKind::WouldBlock).
@@ -154,8 +154,8 @@ fn is_single_threaded() -> io::Result<bool> {
         unsafe extern "C" {
             static __isthreaded: libc::c_int; // of the BSDs' C libraries
         }
-        // SAFETY: only the thread that starts the second thread writes the variable. If
-        // this thread is that one, it cannot write the variable during this read.
+        // SAFETY: only the thread that starts the second thread writes `__isthreaded`.
+        // If this thread is that one, it cannot write the variable during this read.
         unsafe { __isthreaded }
     };
     Ok(threads == 0)
@@ -204,9 +204,9 @@ pub fn fork() -> io::Result<Option<Pid>> {
     }
 }
 
-/// Returns a child that has exited and is not reaped yet, without reaping it, or
-/// `None`. If several have exited, each call returns the same child until that child is
-/// reaped.
+/// Returns a child that has exited and is not reaped yet, without reaping it, or `None`
+/// if there is no such child. If several have exited, each call returns the same child
+/// until that child is reaped.
 pub fn ended_child() -> Option<Pid> {
     // SAFETY: a `siginfo_t` is made of numbers and pointers, for which zero is valid.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
@@ -276,10 +276,10 @@ pub fn run_connection_child(
 
 extern "C" fn terminate(_: libc::c_int) {
     // Loading and storing an atomic are async-signal-safe.
-    // SAFETY: the pointer was made from a reference in `run_connection_child`, before this handler
-    // was installed, and that function never returns.
+    // SAFETY: the pointer in `IDLE` was made from a reference in `run_connection_child`,
+    // before this handler was installed, and that function never returns.
     let idle = unsafe { &*IDLE.load(SeqCst) };
-    // SAFETY: like `IDLE`, the pointer was made from a reference in
+    // SAFETY: the pointer in `DRAINING` was made from a reference in
     // `run_connection_child`, before this handler was installed, and that function
     // never returns.
     let draining = unsafe { &*DRAINING.load(SeqCst) };
@@ -440,7 +440,7 @@ const SPARE: NonZeroUsize = NonZeroUsize::new(4 << 20).unwrap();
 ///
 /// # Errors
 ///
-/// `ENOMEM`.
+/// `ENOMEM` if the memory cannot be mapped.
 pub fn check_memory() -> io::Result<()> {
     let (access, flags) =
         (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE);

@@ -1,4 +1,4 @@
-//! Catching panics, but not a cancellation.
+//! Catching panics, but not the cancellation of a coroutine.
 //!
 //! A server catches the panics of its application, so that each costs one connection. Not
 //! everything that unwinds a stack is a panic: chapter 6 ends a suspended coroutine by
@@ -30,9 +30,9 @@ thread_local! {
 /// Calls a function that cancels a coroutine, by unwinding the coroutine's stack. Until the
 /// function returns, [`catch`] lets [`Cancelled`] pass.
 ///
-/// Any code may unwind with `Cancelled`, because the type is public. On the stack that
-/// called `while_cancelling`, such an unwinding leaves `while_cancelling` before it
-/// reaches a `catch`, so that `catch` treats the unwinding as a panic.
+/// Any code may unwind with `Cancelled`, because the type is public. If `cancel` itself
+/// does so, the unwinding leaves `while_cancelling` before it reaches a [`catch`] of the
+/// caller, which therefore treats the unwinding as a panic.
 pub fn while_cancelling<T>(cancel: impl FnOnce() -> T) -> T {
     /// A guard that restores the previous value of [`CANCELLING`] when dropped, also while
     /// unwinding.

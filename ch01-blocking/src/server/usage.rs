@@ -37,10 +37,10 @@ impl Usage {
         INSTALLED.get_or_init(|| self);
     }
 
-    /// Returns the resources that the dead process held, and resets the record for its
-    /// successor.
+    /// Returns the resources that the recording process held when it died, and resets
+    /// the record for the next process.
     ///
-    /// The caller must have reaped the process before.
+    /// The caller must have reaped the dead process before.
     pub fn take(&self) -> Held {
         Held {
             connections: self.connections.swap(0, SeqCst),
@@ -63,14 +63,14 @@ pub(crate) fn connection_closed() {
     }
 }
 
-/// Records that this process holds `bytes` more of the budget.
+/// Records that this process holds `bytes` more bytes of the memory budget.
 pub(crate) fn bytes_claimed(bytes: usize) {
     if let Some(usage) = INSTALLED.get() {
         usage.bytes.fetch_add(bytes, SeqCst);
     }
 }
 
-/// Records that this process holds `bytes` less of the budget.
+/// Records that this process holds `bytes` fewer bytes of the memory budget.
 pub(crate) fn bytes_released(bytes: usize) {
     if let Some(usage) = INSTALLED.get() {
         usage.bytes.fetch_sub(bytes, SeqCst);

@@ -49,7 +49,7 @@ pub fn pipe_of(signals: &[Signal]) -> io::Result<PipeReader> {
     Ok(read)
 }
 
-/// Reads at most 64 bytes from a pipe, and returns whether there were any.
+/// Reads at most 64 bytes from a pipe, and returns whether the pipe had any bytes.
 pub fn take(mut pipe: &PipeReader) -> bool {
     matches!(pipe.read(&mut [0; 64]), Ok(1..))
 }
