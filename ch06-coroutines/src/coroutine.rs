@@ -148,7 +148,7 @@ impl Coroutine {
     /// - A coroutine that holds a reference to a thread-local variable, as inside of
     ///   [`LocalKey::with`](std::thread::LocalKey::with), or has lent such a reference to another
     ///   thread, is not suspended when its own thread ends. So the coroutine must be resumed to its
-    ///   end or dropped before, and neither be leaked nor be stored in a thread-local variable.
+    ///   end or dropped by then, and neither be leaked nor be stored in a thread-local variable.
     #[inline]
     pub unsafe fn new<F: FnOnce() + 'static>(
         mut stack: Stack,

@@ -367,8 +367,8 @@ fn a_panic_of_the_first_future_is_returned() -> io::Result<()> {
     Ok(())
 }
 
-/// A task may run a second runtime. A task of the inner runtime then wakes the outer task through
-/// the waker, as another thread would.
+/// A task may run a second runtime. A task of the second runtime wakes the first task through the
+/// first task's waker, as another thread would.
 #[test]
 fn a_runtime_in_a_task() -> io::Result<()> {
     run(|_| async {

@@ -182,7 +182,7 @@ fn park_ends_at_its_deadline_or_by_a_wake_up() -> io::Result<()> {
         handle.spawn(move |handle| handle.wake(me))?;
         let far = handle.now() + Duration::from_secs(3600);
         assert_eq!(handle.park(Some(far)), Woken::Notified);
-        // The deadline of an earlier wait, which ended in time, has no effect on this one.
+        // The deadline of the wait above, which was woken earlier, does not end the next wait.
         let late = handle.now() + Duration::from_millis(20);
         assert_eq!(handle.park(Some(late)), Woken::TimedOut);
         Ok(())

@@ -266,7 +266,7 @@ type Outcome<T> = Rc<RefCell<Option<thread::Result<T>>>>;
 pub struct Join<T> {
     task: Token,
     result: Outcome<T>,
-    /// The task that waits for the coroutine's end; `None` while no task does.
+    /// The task that waits for the coroutine's end; `None` while no task waits.
     waiter: Rc<Cell<Option<Token>>>,
     reactor: Rc<Reactor>,
 }

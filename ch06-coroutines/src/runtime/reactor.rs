@@ -47,7 +47,7 @@ struct Registration {
     /// For each [`Readiness`], whether it was reported, and no attempt to read or write
     /// has met `WouldBlock` since.
     reported: [bool; 3],
-    /// Whether an end of file was reported. A poller reports it only once.
+    /// Whether an end of file was reported. A poller need not report it again.
     eof: bool,
     /// For each [`Readiness`], the task that waits for it. One task may read while
     /// another writes.
@@ -293,7 +293,7 @@ impl<F: AsFd> Descriptor<F> {
 
     /// Records that a read has returned fewer bytes than were asked for, so nothing more is
     /// readable. If the end of file was reported together with those bytes, the descriptor stays
-    /// readable, because the end is not reported again.
+    /// readable, because a poller need not report the end again.
     pub fn read_short(&self) {
         self.with(|entry| entry.reported[Readiness::Readable as usize] = entry.eof);
     }

@@ -103,7 +103,7 @@ impl AsyncStream {
 
     // ANCHOR: sleep
     /// Waits for the duration `time`, for the route `/sleep`. Fails if the client
-    /// closes the connection before.
+    /// closes the connection before `time` has passed.
     pub(crate) async fn sleep(&mut self, time: Duration) -> io::Result<()> {
         self.0.all_sent();
         trace!("park", "{} ms, and only this task", time.as_millis());

@@ -98,7 +98,7 @@ pub(crate) struct ServerState {
     site: Arc<Site>,
     timeouts: Timeouts,
     handle: Handle,
-    /// The idle connections. The index is the one in the token of a connection's descriptor.
+    /// The idle connections, each at the index that the token of its descriptor contains.
     idle: RefCell<Vec<Option<Connection>>>,
     make_worker: MakeWorker,
     /// The tokens of the workers without a connection. The worker added last is used first, because

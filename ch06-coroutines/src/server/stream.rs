@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct ActiveConnection {
     pub(super) connection: Connection,
     wait: Wait,
-    /// The time at which the connection began to wait in the way that `wait` says.
+    /// The time at which the current wait, whose kind is `wait`, began.
     began: Instant,
     /// The measure of how fast the client takes the bytes that it is sent.
     progress: Progress,

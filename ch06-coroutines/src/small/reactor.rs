@@ -52,8 +52,8 @@ impl Reactor {
         self.deadlines.remove(&(time, id));
     }
 
-    /// Waits until there is something to report, and returns the identities to which it
-    /// belongs. If `may_sleep` is false, returns at once.
+    /// Returns the identities to report. If there are none and `may_sleep` is true,
+    /// waits first.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ impl Reactor {
         Ok(ids)
     }
 
-    /// Returns the time until the earliest deadline, for which epoll_wait(2) may wait.
+    /// Returns how long epoll_wait(2) may wait: until the earliest deadline, if any.
     fn timeout(&self) -> EpollTimeout {
         let Some((first, _)) = self.deadlines.first() else {
             return EpollTimeout::NONE;

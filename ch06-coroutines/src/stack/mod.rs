@@ -85,7 +85,8 @@ impl StackPool {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a size out of range;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a size below
+    /// [`LEAST_SIZE`](StackPool::LEAST_SIZE) or above [`MOST_SIZE`](StackPool::MOST_SIZE);
     /// [`Unsupported`](io::ErrorKind::Unsupported) on a processor without a context switch; the
     /// error of sigaction(2).
     pub fn new(size: usize) -> io::Result<StackPool> {

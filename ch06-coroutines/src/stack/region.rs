@@ -242,7 +242,7 @@ fn protect(pages: NonNull<u8>, size: usize, guard: Guard) -> io::Result<()> {
         Guard::Protected => {
             let guards = PROTECTED.load(Relaxed);
             if guards >= *MOST_PROTECTED {
-                // A newer kernel helps, too: since Linux 6.13, guards take no mapping.
+                // Linux 6.13 and later avoid this error: their guards take no mapping.
                 let why = format!("{guards} guards use all mappings: vm.max_map_count");
                 return Err(io::Error::new(io::ErrorKind::OutOfMemory, why));
             }
