@@ -138,9 +138,9 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Starts the measurement, unless it is already running, for a write that may
-    /// block. `unacked_bytes` returns the number of bytes that the client has not
-    /// acknowledged.
+    /// Starts to measure progress, for a write that may block, unless the measurement
+    /// is already running. `unacked_bytes` returns the number of bytes that the client
+    /// has not acknowledged.
     pub fn begin(&mut self, unacked_bytes: impl FnOnce() -> usize) {
         if self.mark.is_none() {
             *self = Progress { mark: Some((unacked_bytes(), 0)), wrote: 0 };

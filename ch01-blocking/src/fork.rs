@@ -43,7 +43,8 @@ pub fn run(
                     on_child_exit(number, site);
                 });
                 if children.count() == 0 {
-                    // A killed child has not returned its bytes to the memory budget.
+                    // A killed child has not returned the bytes that it had claimed
+                    // from the memory budget. Now no child is left to hold any.
                     site.limits.buffered.refill();
                 }
                 continue;

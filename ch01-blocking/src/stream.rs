@@ -149,7 +149,8 @@ impl<'a> Blocking<'a> {
         loop {
             // A write of more than `WRITE_STEP` bytes may block, and takes so long that
             // one more system call for the unacknowledged bytes does not matter. If a
-            // shorter write blocks, the measurement starts one check interval later.
+            // shorter write blocks, the measurement of progress starts one check
+            // interval later.
             if most > WRITE_STEP {
                 let socket = self.guard.entry.socket.as_fd();
                 self.progress.begin(|| sys::unacked_bytes(socket));

@@ -1,4 +1,4 @@
-//! Judges this chapter's small servers by their lists of cases.
+//! Judges this chapter's small servers by their lists of cases, `tests/small/*.txt`.
 
 use client_suite::case::Need;
 use client_suite::small::{AT_ONCE, SmallServer, main_for};

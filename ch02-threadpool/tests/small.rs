@@ -1,4 +1,4 @@
-//! Judges this chapter's small server by its list of cases.
+//! Judges this chapter's small server by its list of cases, `tests/small/*.txt`.
 
 use client_suite::small::{AT_ONCE, SmallServer, main_for};
 use std::process::ExitCode;

@@ -63,8 +63,8 @@ fn main() -> io::Result<()> {
                 match unsafe { fork() } {
                     Ok(ForkResult::Child) => {
                         drop(listener);
-                        // An error comes from the client or the network, and ends only
-                        // this client's connection.
+                        // If serving fails, the cause is the client or the network, and
+                        // only this connection ends.
                         let _ = run_child(&client, sigterm);
                         exit(0);
                     }

@@ -17,7 +17,7 @@ fn main() -> io::Result<()> {
     println!("listening on http://{}", listener.local_addr()?);
     loop {
         let Ok((client, _)) = listener.accept() else { continue };
-        // An error costs only this client's connection, which ends here in any case.
+        // If answering fails, only this connection ends, and it ends here in any case.
         let _ = answer(client);
     }
 }

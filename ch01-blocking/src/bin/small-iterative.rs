@@ -12,8 +12,8 @@ fn main() -> io::Result<()> {
     let listener = small::listen()?;
     loop {
         let Ok((mut client, _)) = listener.accept() else { continue };
-        // An error comes from the client or the network, and ends only this client's
-        // connection.
+        // If serving fails, the cause is the client or the network, and only this
+        // connection ends.
         let _ = client
             .set_nodelay(true)
             .and_then(|()| small::serve(&mut client, thread::sleep));

@@ -29,8 +29,8 @@ impl Connections {
     /// Serves a client until its connection ends, and then removes the connection.
     fn serve(&self, client: &TcpStream) {
         let stream = DeadlineStream::new(client);
-        // An error comes from the client or the network, and ends only this client's
-        // connection.
+        // If serving fails, the cause is the client or the network, and only this
+        // connection ends.
         let _ = stream.and_then(|mut stream| small::serve(&mut stream, thread::sleep));
         self.lock().remove(&client.as_raw_fd());
     }

@@ -35,7 +35,7 @@ pub struct Listener {
 /// it can serve.
 #[derive(Debug)]
 struct Readiness {
-    /// Number of listeners that are not ready yet.
+    /// Number of listeners in the group that are not ready yet.
     missing: AtomicUsize,
     report: Report,
 }

@@ -240,7 +240,8 @@ pub fn run_child(work: impl FnOnce() -> io::Result<()>) -> ! {
         #[cfg(target_os = "linux")]
         {
             nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
-            // The parent may have died before the call of set_pdeathsig (prctl(2)).
+            // If the parent died before the call of set_pdeathsig, the kernel sends no
+            // signal (prctl(2)).
             if Pid::parent().as_raw() != PARENT.load(SeqCst) {
                 kill(Pid::this(), Signal::SIGTERM)?;
             }

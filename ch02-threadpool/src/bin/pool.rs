@@ -1,4 +1,4 @@
-//! `pool`: threads that are made once.
+//! `pool`: a fixed number of threads, created when the server starts.
 
 use ch01_blocking::program;
 use ch02_threadpool::pool;

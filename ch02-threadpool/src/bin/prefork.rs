@@ -1,4 +1,4 @@
-//! `prefork`: processes that are made once.
+//! `prefork`: a fixed number of processes, created when the server starts.
 
 use ch01_blocking::program;
 use ch02_threadpool::prefork;

@@ -89,8 +89,8 @@ impl Queue {
 fn work(queue: &Queue) {
     while let Some(client) = queue.take() {
         let stream = DeadlineStream::new(&client);
-        // An error comes from the client or the network, and ends only this client's
-        // connection.
+        // If serving fails, the cause is the client or the network, and only this
+        // connection ends.
         let _ = stream.and_then(|mut stream| small::serve(&mut stream, thread::sleep));
         queue.lock().served.retain(|served| !Arc::ptr_eq(served, &client));
     }
