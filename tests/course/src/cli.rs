@@ -37,7 +37,7 @@ enum Command {
         #[arg(long, value_name = "CHAPTER")]
         finished: Option<String>,
     },
-    /// Judge the step where you are (this is `cargo step` in your crate).
+    /// Judge your current step (this is `cargo step` in your crate).
     Step {
         #[command(subcommand)]
         action: Option<Action>,
@@ -48,22 +48,22 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
-    /// Judge a server in any language, rung by rung.
+    /// Judge a server in any language by one group of cases, a rung, after another.
     Climb {
         /// Start the server with this shell command, which contains `{port}` or `{listen}`, and
         /// the contract's options that it has, such as `--head-timeout {head-timeout}`.
         #[arg(long)]
         cmd: String,
     },
-    /// Prove every step: its gate is red while its hole is open, and green when it is filled.
+    /// Prove every step: its gate fails while its hole is open, and passes when the hole is filled.
     Gates {
-        /// Only this track: main or deep.
+        /// Prove only this track: main or deep.
         #[arg(long)]
         track: Option<String>,
         /// Record the cases that prove each step, instead of comparing them with the recorded ones.
         #[arg(long)]
         record: bool,
-        /// Only the steps whose names contain this text.
+        /// Prove only the steps whose names contain this text.
         #[arg(long)]
         step: Option<String>,
     },
@@ -83,16 +83,18 @@ enum Command {
         /// mutant.
         #[arg(long, value_name = "PROGRAM", conflicts_with = "plan")]
         mutants: Option<PathBuf>,
-        /// Vary the names, contents and sizes of the suite's files, and where it cuts requests in two.
+        /// A seed that varies the names, contents and sizes of the suite's files, and the places at
+        /// which the suite cuts requests in two.
         #[arg(long)]
         seed: Option<u64>,
     },
     /// Grade a submission by a plan.
     #[command(after_help = NOT_CONTAINED)]
     Grade(Grade),
-    /// Assign a mutant to a student, hand it out, and grade the client that finds it.
+    /// Assign a server with one mistake, a mutant, to a student; hand it out, and grade the client
+    /// that finds the mistake.
     Hunt(hunt::Options),
-    /// Run a program of a submission, confined. `grade` starts everything in this way.
+    /// Run a program of a submission with limited rights, as `grade` runs each of them.
     #[command(hide = true)]
     Contain {
         /// The rights and limits of the program, as JSON.
@@ -125,7 +127,8 @@ enum Contained {
     Kill,
 }
 
-/// The exit status is 0 for all points, 1 for fewer, and 2 if the grader itself has failed.
+/// The exit status of `course grade` is 0 if the submission has all points, 1 if it has fewer, and
+/// 2 if the grader itself has failed.
 #[derive(Debug, clap::Args)]
 struct Grade {
     /// The file of the plan to grade by.
@@ -135,11 +138,12 @@ struct Grade {
     /// The format of the report.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Write the report to this file: first with zeros, then after each part. Without it, the report is
-    /// printed at the end.
+    /// Write the report to this file: first with zeros, then after each part. Without this option,
+    /// the report is printed at the end.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Vary the names, contents and sizes of the suite's files, and where it cuts requests in two.
+    /// A seed that varies the names, contents and sizes of the suite's files, and the places at
+    /// which the suite cuts requests in two.
     #[arg(long)]
     seed: Option<u64>,
     /// The user, by name or number, that builds and runs the submission. Nothing else may run as
@@ -176,7 +180,7 @@ enum Action {
         /// Show this step: its name or its number.
         step: Option<String>,
     },
-    /// Put the holes of this step back; a git branch keeps your code.
+    /// Put the holes of your current step back; a git branch keeps your code.
     Reset,
     /// List all steps.
     List,

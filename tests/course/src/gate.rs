@@ -165,7 +165,7 @@ pub struct Subject<'a> {
     pub target: Target,
     /// The paths of the built test programs, by their names (see [`Test::program`]).
     pub tests: &'a BTreeMap<String, PathBuf>,
-    /// The suite's document root.
+    /// The directory of the files that the judged server is to serve.
     pub root: &'a Path,
 }
 

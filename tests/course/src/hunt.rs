@@ -72,8 +72,8 @@ pub struct Options {
     /// out from it.
     #[arg(long, value_name = "FILE")]
     secret: PathBuf,
-    /// The program with the mutants, such as your private crate's. Without it: the public mutants,
-    /// for practice.
+    /// The program with the mutants, such as your private crate's. Without this option: the public
+    /// mutants, for practice.
     #[arg(long, value_name = "PROGRAM")]
     server: Option<PathBuf>,
     /// Write what the student gets to this new directory.
@@ -167,9 +167,9 @@ impl Den {
         self.mutants.len()
     }
 
-    /// Creates the directory that a student gets, and the directories above it. It contains the
-    /// mutants' program, and a script that starts the program with the mistake of the mutant
-    /// `number`.
+    /// Creates the directory that a student gets, and the directories above it. The new directory
+    /// contains the mutants' program, and a script that starts the program with the mistake of the
+    /// mutant `number`.
     ///
     /// # Errors
     ///
@@ -219,12 +219,12 @@ pub fn secret(file: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(secret)
 }
 
-/// A client's statement about a server, which is its exit status.
+/// A client's verdict on a server. The client gives it by its exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
-    /// Exit status 0: the client has found no broken promise.
+    /// Exit status 0: the client says that the server keeps the contract.
     Kept,
-    /// Exit status 1: the client has found a broken promise.
+    /// Exit status 1: the client says that the server breaks the contract.
     Broken,
     /// No verdict: the client ended in another way, such as by a signal, or did not end in time.
     None,

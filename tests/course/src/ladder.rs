@@ -24,15 +24,16 @@ pub struct Track {
     /// empty.
     #[serde(default)]
     pub packages: Vec<String>,
-    /// Directories outside the packages that the packages' tests read. The starter contains copies
-    /// of them, too.
+    /// Directories of the book's repository outside the copied packages, which the packages' tests
+    /// read. The starter contains copies of these directories, too.
     #[serde(default)]
     pub directories: Vec<String>,
     /// The files that are made from the book's sources: each path in the learner's crate, with the
     /// path of its source in the book's repository.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
-    /// Files that only Linux can compile, and programs that only Linux can run.
+    /// The learner's files that only Linux can compile: modules of the library, and programs, which
+    /// run only on Linux, too.
     #[serde(default)]
     pub linux: Vec<String>,
     /// The libraries that the learner's crate depends on, as lines of its `Cargo.toml`.
@@ -79,7 +80,7 @@ pub struct Change {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// A short name of the step that does not change, such as `accept`.
+    /// A short, permanent name of the step, such as `accept`.
     pub name: String,
     /// The step's title, such as `Accept until EAGAIN`.
     pub title: String,
@@ -143,7 +144,8 @@ impl Hole {
         self.at.split_once('#').map_or(&self.at, |(file, _)| file)
     }
 
-    /// Returns whether the hole is the function at this address of this file.
+    /// Returns whether the hole is the function with the address `address` in the learner's file
+    /// `file`.
     pub fn is_at(&self, file: &str, address: &str) -> bool {
         self.file() == file && self.address() == address
     }

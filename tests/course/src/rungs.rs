@@ -1,4 +1,5 @@
-//! The ladder for a server in any language, which the suite starts with a command.
+//! The ladder for a server in any language, which the suite starts with a shell command. Each rung
+//! is a group of cases that the server must pass.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -72,9 +72,9 @@ pub fn sources(track: &Track, open: usize) -> anyhow::Result<Files> {
     track.files.keys().map(source).chain(library).collect()
 }
 
-/// Returns the crate's sources with a switch in every hole: the environment variable `COURSE_OPEN`
-/// gives the index of the first step that is open, and `COURSE_MISTAKE` gives the index of a step
-/// that is filled with its usual mistake.
+/// Returns the crate's sources with a switch in every hole: the environment variable
+/// `COURSE_OPEN` gives the index of the first step that is open, and `COURSE_MISTAKE`
+/// gives the index of a step that is filled with a common mistake.
 ///
 /// # Errors
 ///
@@ -232,8 +232,8 @@ client-suite.opt-level = 0
 "#)
 }
 
-/// Returns the text files of the track's packages and directories. Rust sources lose the `ANCHOR`
-/// comments, which only the book needs.
+/// Returns the text files of the track's packages and directories. Rust sources lose the comments
+/// that mark listings for the book.
 fn copies(track: &Track) -> anyhow::Result<Files> {
     let mut files = Files::new();
     let paths = track.packages.iter().chain(&track.directories);

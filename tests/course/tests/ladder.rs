@@ -1,7 +1,7 @@
 //! Tests that the ladder, the ordered list of the course's steps, fits the book and its
 //! sources, and that the files that `course new` writes compile offline and without a
-//! warning. The gates of the steps are proved by another command in `.ci/run`: `cargo
-//! run -p course -- gates`.
+//! warning. Another command, `cargo run -p course -- gates`, proves the gates of the
+//! steps; `.ci/run` runs it.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -74,7 +74,7 @@ fn limits_bind_and_everything_is_killed() -> anyhow::Result<()> {
     let unproved = broken(&small)?;
     ensure!(unproved.is_empty(), "on this machine this does not hold: {unproved:?}");
 
-    // From here on the limits are known to bind for this user.
+    // The limits are now proved to bind this user, so the scripts below may rely on limits.
     let usual = with(&small, "processes", 20);
     let usual = with(&usual, "descriptors", 64);
 

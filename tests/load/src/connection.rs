@@ -26,13 +26,13 @@ pub(super) struct Connection {
     pub broken: bool,
     /// Whether the connection has had a 2xx response.
     pub served: bool,
-    /// The time at which each request in flight was sent, in nanoseconds: a ring buffer with a
-    /// place for each request that may be in flight.
+    /// The time at which each request in flight was sent, in nanoseconds since the start: a ring
+    /// buffer with a place for each request that may be in flight.
     sent_at: Box<[u64]>,
     first: usize,
     in_flight: usize,
-    /// The later of two times, in nanoseconds: the arrival of the last response, and the sending of
-    /// the oldest request in flight.
+    /// The later of two times, in nanoseconds since the start: the arrival of the last response,
+    /// and the sending of the oldest request in flight.
     waiting_since: u64,
     /// Number of bytes of the requests in flight that are still to be sent.
     pub unsent: usize,

@@ -10,7 +10,7 @@ use super::{
     raise_descriptor_limit,
 };
 
-/// The outcome of holding connections.
+/// The outcome of [`hold`]: how many connections were opened and kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HoldOutcome {
     /// Number of connections that were answered after they were opened.

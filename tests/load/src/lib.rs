@@ -48,7 +48,7 @@ const MAX_PENDING: usize = 500;
 /// server with a fixed number of workers serves further clients only after the clients in service
 /// have left.
 const STALL: u64 = 200_000_000;
-/// The interval between two calls of the observer, in nanoseconds.
+/// The interval, in nanoseconds, between two reports to the function that observes a load test.
 const REPORT_INTERVAL: u64 = 100_000_000;
 /// Number of descriptors reserved for everything that is not a connection.
 const RESERVED_DESCRIPTORS: usize = 32;

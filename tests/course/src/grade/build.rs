@@ -45,7 +45,8 @@ pub struct Base {
     directory: PathBuf,
     /// The directory of the compiler, which contains `bin` and `lib`.
     toolchain: PathBuf,
-    /// The name of the directory in which other users find a copy of the compiler's directory.
+    /// The name of a directory with a copy of the compiler, for users who cannot enter the
+    /// compiler's own directory.
     toolchain_name: String,
     program: String,
 }

@@ -24,7 +24,7 @@ use crate::{cutter, starter, work};
 ///
 /// # Errors
 ///
-/// Fails if something that the plan names cannot be run.
+/// Fails if one of these servers cannot be built, or if the grader itself fails.
 pub fn check(path: &Path, plan: &Plan, seed: Option<u64>) -> anyhow::Result<bool> {
     let settings = Settings {
         run_as: RunAs::find(None, true)?,

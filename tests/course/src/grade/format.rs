@@ -27,7 +27,7 @@ pub enum Format {
     Junit,
     /// Gradescope's `results.json`: a test for each part.
     Gradescope,
-    /// A line for each part, and one for their sum.
+    /// CSV: a line for each part, and one for the sum of all parts.
     Csv,
 }
 

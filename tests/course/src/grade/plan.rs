@@ -45,12 +45,14 @@ use crate::ladder::{DEEP, MAIN};
 pub struct Plan {
     /// The title, which every report begins with.
     pub title: String,
-    /// The sum of all parts' points. Given only to detect a mistake in the parts.
+    /// The sum of all parts' points, which a plan may give so that a mistake in the parts is
+    /// detected.
     pub points: Option<Points>,
     /// The starter over which a submission's files are copied: a track of the course (`main`, or a
     /// chapter's finished servers such as `ch05`), or a directory relative to the plan.
     pub starter: Option<String>,
-    /// The program of the starter that is built and judged.
+    /// The program of the starter that Cargo builds and the suite judges; `None` if `run` takes its
+    /// place.
     pub program: Option<String>,
     /// The command that builds a starter without Cargo, run by `sh` in the starter's directory.
     pub build: Option<String>,
@@ -69,7 +71,8 @@ pub struct Plan {
     /// The contract's options that the server offers; `None` if it offers all. A case that sets
     /// another option scores zero.
     pub options: Option<Vec<String>>,
-    /// The features that the assignment does not demand. Cases that need one are left out.
+    /// The features that the assignment does not demand. Cases that need one of these features are
+    /// left out.
     #[serde(default)]
     pub lacks: Vec<String>,
     /// Seconds without progress after which a case fails.
@@ -121,7 +124,7 @@ pub struct Part {
     pub seconds: u64,
     /// A naive solution that must lose points in this part only; `course check` grades it.
     pub stub: Option<Source>,
-    /// The cases that the patterns match and that apply, in the suite's order.
+    /// The cases that the patterns match and that apply to the server, in the suite's order.
     #[serde(skip)]
     pub chosen: Vec<Case>,
 }
@@ -205,8 +208,8 @@ impl Default for Limits {
     }
 }
 
-/// The servers that `course check` grades to prove a plan. If the plan's starter is a track of the
-/// course, neither need be given, because the course itself has both.
+/// The servers that `course check` grades to prove a plan. Both may be left out if the plan's
+/// starter is a track of the course, because the course itself has a solution and a starter.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
@@ -226,7 +229,8 @@ pub enum Source {
     Open(Vec<String>),
     /// A program of the book's repository, `PACKAGE` or `PACKAGE/PROGRAM`, with arguments.
     Package(String),
-    /// A command with placeholders such as `{port}`; `{plan}` is the plan's directory.
+    /// A command that starts the server, with placeholders such as `{port}`; `{plan}` stands for
+    /// the plan's directory.
     Cmd(String),
 }
 
@@ -273,7 +277,7 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// Fails if `like` names no server of the book.
+    /// Fails if the plan's key `like` names no server of the book.
     pub fn profile(&self) -> Result<ServerProfile, PlanError> {
         let profile = match &self.like {
             None => UNKNOWN,
@@ -432,7 +436,7 @@ impl Plan {
     }
 }
 
-/// The features that a plan may name in `lacks`.
+/// The features that a plan may list as not demanded, under the key `lacks`.
 const NEEDS: [Need; 9] = [
     Need::Plaintext,
     Need::Echo,

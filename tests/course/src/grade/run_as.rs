@@ -14,8 +14,9 @@ pub enum RunAs {
 }
 
 impl RunAs {
-    /// Returns the user with the name or number `name` for a submission to run as or, if `name` is
-    /// `None`, the grader's own user. `trusted` says that the submission is the grader's own work.
+    /// Returns the user that a submission runs as: the user with the name or number `name` or, if
+    /// `name` is `None`, the grader's own. `trusted` says that the submission is the grader's own
+    /// work.
     ///
     /// # Errors
     ///

@@ -144,7 +144,8 @@ mod tests {
             fs::write(base.path().join(number.to_string()), "")?;
         }
         assert!(size(base.path()) >= 11 * 4096);
-        // The path of the deepest directory is longer than PATH_MAX.
+        // The script makes 60 nested directories, so the path of the deepest is longer than
+        // PATH_MAX.
         let script = "i=0; while [ $i -lt 60 ]; do mkdir $0 && cd -P ./$0 || exit 1; i=$((i+1)); done";
         let name = "d".repeat(100);
         let mut deep = Command::new("bash");

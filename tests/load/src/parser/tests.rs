@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{HeadCache, Malformed, Parser, Response};
 
-/// A strategy for a response as bytes, and its status.
+/// Returns a proptest strategy that generates a response, as bytes, and its status.
 fn response() -> impl Strategy<Value = (Vec<u8>, u16)> {
     let by_length = (0_usize..300, 200_u16..600).prop_map(|(length, status)| {
         let length = if matches!(status, 204 | 304) { 0 } else { length };

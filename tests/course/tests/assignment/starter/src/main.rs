@@ -1,4 +1,4 @@
-//! A server to write: see the assignment.
+//! The server that the student is to write, as the assignment says.
 
 mod request;
 
