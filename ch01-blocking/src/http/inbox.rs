@@ -184,8 +184,8 @@ impl Inbox {
         HttpError { method: self.method(), ..HttpError::CUT_OFF }
     }
 
-    /// Returns the refusal of a request that was not complete in time, or `None` if no
-    /// request has begun.
+    /// Returns the refusal of a request that was not complete at its deadline, or `None`
+    /// if no request has begun.
     pub fn too_late(&self) -> Option<HttpError> {
         let why = match self.content_received() {
             None if self.is_empty() => return None,
@@ -344,8 +344,8 @@ impl Content {
     fn need(&self, head: usize, limits: &Limits) -> usize {
         match self {
             Content::Length(length) => head + length,
-            // The largest content, followed by the longest line of framing, for which
-            // `limits.head + 1024` bytes are enough.
+            // After the head, the largest content, and then the longest line of framing,
+            // for which `limits.head + 1024` bytes are enough.
             Content::Chunked(_) => head + limits.body as usize + limits.head + 1024,
         }
     }

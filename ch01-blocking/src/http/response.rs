@@ -183,10 +183,10 @@ impl HttpError {
     /// processes or threads that the system allows.
     pub const BUSY: HttpError =
         HttpError::new(503, "all places are taken; come back in a moment");
-    /// The refusal of a head that was not complete in time.
+    /// The refusal of a head that was not complete at its deadline.
     pub const SLOW_HEAD: HttpError =
         HttpError::new(408, "the request's head took too long");
-    /// The refusal of content that was not complete in time, or arrived too slowly.
+    /// The refusal of content that was not complete at its deadline, or came too slowly.
     pub const SLOW_BODY: HttpError =
         HttpError::new(408, "the request's content came too slowly");
     /// The refusal of a message that the end of input has cut off (RFC 9112 section 8).
