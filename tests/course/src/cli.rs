@@ -94,7 +94,8 @@ enum Command {
     /// Assign a server with one mistake, a mutant, to a student; hand it out, and grade the client
     /// that finds the mistake.
     Hunt(hunt::Options),
-    /// Run a program of a submission with limited rights, as `grade` runs each of them.
+    /// Run a program of a submission with limited rights; `grade` runs all of a submission's
+    /// programs in this way.
     #[command(hide = true)]
     Contain {
         /// The rights and limits of the program, as JSON.

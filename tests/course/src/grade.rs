@@ -7,10 +7,10 @@
 //!                 └────────── sandbox ──────────┘
 //! ```
 //!
-//! [`plan`] says what is judged, [`submission`] takes the named files, [`build`] compiles them,
-//! [`sandbox`] contains everything that a submission runs ([`confinement`] for one program), and
-//! deletes what the submission leaves behind (`traces`), [`report`] counts, [`mod@format`] writes,
-//! and [`check`] proves a plan.
+//! [`plan`] says what is judged, [`submission`] takes the files that the plan names, [`build`]
+//! compiles them, [`sandbox`] contains everything that a submission runs ([`confinement`] for one
+//! program), and deletes what the submission leaves behind (`traces`), [`report`] counts the
+//! points, [`mod@format`] writes the report, and [`check`] proves a plan.
 
 pub mod build;
 pub mod check;

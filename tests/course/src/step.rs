@@ -510,8 +510,8 @@ impl Session {
         }
     }
 
-    /// Returns a hash of the manifests and sources of the crate or, in a copy of the book's
-    /// packages, of each package.
+    /// Returns a hash of all manifests and sources in the learner's crate, which changes with each
+    /// of these files.
     fn sources_hash(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         let packages = self.track.packages.iter().map(Path::new);

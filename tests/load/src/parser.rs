@@ -53,7 +53,7 @@ enum State {
 enum Chunked {
     /// The parser is within a chunk's size: the value so far, and the number of digits.
     Size(u64, u32),
-    /// The parser is after a chunk's size, within the same line; the value is the size.
+    /// The parser is after a chunk's size, within the same line; the value is the size in bytes.
     Extension(u64),
     /// The parser is within a chunk, of which this number of bytes is still missing, including the
     /// CR LF after it.

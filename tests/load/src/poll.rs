@@ -27,7 +27,8 @@ impl Poller {
         Ok(())
     }
 
-    /// Does nothing, like [`Poller::add`].
+    /// Does nothing: in every call, `wait` passes to poll(2) whether each socket is watched for
+    /// writability.
     pub(super) fn change(&self, _: impl AsFd, _: usize, _: bool) -> io::Result<()> {
         Ok(())
     }

@@ -62,8 +62,8 @@ pub struct Plan {
     /// The files, and directories with a `/` at the end, that are taken from a submission.
     #[serde(default)]
     pub files: Vec<String>,
-    /// The server of the book that the program resembles. Without it the program is expected to
-    /// have every capability.
+    /// The server of the book that the program resembles; if it is `None`, the program must have
+    /// every capability that the book's servers have.
     pub like: Option<String>,
     /// The chapter whose contract the server must keep, 1 to 6. `None` stands for the chapter of
     /// the server that `like` names or, without `like`, for chapter 6.

@@ -498,7 +498,7 @@ impl Sandbox {
     }
 
     /// Kills every process of the submission: all of its users' processes, and all descendants of
-    /// this process, whatever their user. Returns whether all have ended within [`KILLING`].
+    /// this process, whatever their user. Returns whether all have ended within ten seconds.
     pub fn kill_all(&self) -> bool {
         let end = Instant::now() + KILLING;
         let mut left = self.alive();

@@ -1,4 +1,4 @@
-//! Tests that any sequence of responses is parsed the same, wherever the stream is cut.
+//! Tests that any sequence of responses gives the same result, wherever the stream is cut.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
