@@ -30,7 +30,7 @@ fn each_step_has_its_place_in_the_book() -> anyhow::Result<()> {
         let headings = text.lines().filter(|line| line.starts_with('#'));
         let mut slugs = headings.map(|line| slug(line.trim_start_matches('#')));
         ensure!(slugs.any(|slug| slug == section), "{}: no {}", step.name, step.page);
-        // The page names the step beside the piece of code that the step is about.
+        // The book names each step on the step's page, beside the code that the step is about.
         let stop = if step.title.ends_with('?') { "" } else { "." };
         let kind = if track.is_workspace() { "Deep step" } else { "Step" };
         let is_named = text.contains(&format!("*{kind}: {}{stop}*", step.title));
