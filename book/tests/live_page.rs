@@ -97,7 +97,6 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
     let kept =
         || fs::read_to_string(&kept).ok().filter(|text| text.contains("\"curve\""));
     webdriver::wait(kept).expect("the prediction is stored");
-    // Start a run.
     focus(&browser, &format!("{RUN} .lab-main"));
     browser.press(&[ENTER]);
     browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure svg"));

@@ -59,8 +59,8 @@ impl Load {
             match event {
                 Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
                     block = Some(String::new());
-                    // Of the blocks for several terminals, only the one for the server's terminal
-                    // counts.
+                    // Of several blocks for different terminals, only the one for the server's
+                    // terminal counts as a block of commands.
                     is_client = info.contains("terminal-") && !info.contains("-server");
                 }
                 Event::End(TagEnd::CodeBlock) => {

@@ -78,7 +78,7 @@ impl Browser {
         let mut this = Self { driver, port, session: String::new(), _profile: profile };
         let session = this.call("POST", "", &this.capabilities(&browser));
         this.session = session["sessionId"].as_str().expect("a session").to_owned();
-        // The log of the browser's own first page is discarded.
+        // Discard the log of the page that the browser opens at its start.
         this.open("about:blank");
         this.logs();
         Some(this)
