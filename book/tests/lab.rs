@@ -138,9 +138,9 @@ fn where_a_page_asks_what_the_lab_asks_it_asks_once_and_in_the_same_words() {
             let (attributes, summary) = head.split_once("<summary>").expect("a summary");
             let (_, behind) = rest.split_once("</details>").expect("an end");
             let Some(name) = attributes.split('"').nth(1) else {
-                // This prediction belongs to no experiment. No experiment's figure may follow its
-                // answer, because the page would ask the experiment's question there, a second
-                // question.
+                // This prediction belongs to no experiment. An experiment's figure must not follow
+                // its answer: the page would ask the experiment's question there, in addition to
+                // this one.
                 let next = behind.trim_start().lines().next().unwrap_or_default();
                 let part = next.trim_start_matches("{{#include generated/");
                 let part = part.trim_end_matches(".md}}");

@@ -146,7 +146,7 @@ impl Inner {
     }
 }
 
-/// Result of [`Journal::follow`].
+/// The result of [`Journal::follow`]: an event stream, or the reason why there is none.
 pub(super) enum Followed {
     /// A stream of the entries that the browser has not received.
     Source(Box<dyn BodyStream>),

@@ -187,8 +187,8 @@ fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
     }
     progress.finish_and_clear();
     drop(servers);
-    // The kernel releases closed connections slowly, and their memory must not count for the next
-    // server.
+    // Wait until the kernel has released the closed connections, which takes a while: their memory
+    // must not count for the next server.
     let mut left = u64::MAX;
     loop {
         let now = sockets("inuse")?;
