@@ -169,7 +169,7 @@ impl Coroutine {
         // for the control block and the body. Nothing else refers to the stack, because it is
         // owned.
         unsafe { place.write(body) };
-        // SAFETY: `control`, too, is aligned by `below`, and within the owned stack.
+        // SAFETY: `control` is aligned by `below`, and within the owned stack.
         unsafe {
             control.write(Control { stack: Some(stack), finished: false, panic: None })
         };

@@ -35,7 +35,7 @@ fn main() -> io::Result<()> {
     };
     // SAFETY: the body suspends only in `say`, and refers to no thread-local there.
     let mut one = unsafe { Coroutine::new(|| count("one", 3)) }?;
-    // SAFETY: the second body, too, suspends only in `say`.
+    // SAFETY: the second body suspends only in `say`, and refers to no thread-local.
     let mut two = unsafe { Coroutine::new(second) }?;
     while one.resume() | two.resume() {
         println!("main");

@@ -220,7 +220,7 @@ pub struct ByReturn;
 impl Form for ByReturn {
     #[inline(always)]
     unsafe fn switch(to: SavedSp) -> SavedSp {
-        // SAFETY: `by_return` has left the stack at `to`, which still exists (`Form::switch`).
+        // SAFETY: the caller promises that `by_return` has left the stack at `to`, which exists.
         unsafe { by_return(to) }
     }
 }
@@ -232,7 +232,7 @@ pub struct ByJump;
 impl Form for ByJump {
     #[inline(always)]
     unsafe fn switch(to: SavedSp) -> SavedSp {
-        // SAFETY: `by_jump` has left the stack at `to`, which still exists (`Form::switch`).
+        // SAFETY: the caller promises that `by_jump` has left the stack at `to`, which exists.
         unsafe { by_jump(to) }
     }
 }
@@ -250,7 +250,7 @@ impl Form for Inlined {
 
     #[inline(always)]
     unsafe fn switch(to: SavedSp) -> SavedSp {
-        // SAFETY: `switch` has left the stack at `to`, which still exists (`Form::switch`).
+        // SAFETY: the caller promises that `switch` has left the stack at `to`, which exists.
         unsafe { switch(to, 0) }.from
     }
 }

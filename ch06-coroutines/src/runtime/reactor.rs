@@ -299,9 +299,9 @@ impl<F: AsFd> Descriptor<F> {
     }
 
     // ANCHOR: subscribe
-    /// Stores `waiter` as the one to notify when the descriptor is ready, and extends
-    /// the poller's interest if needed. Returns whether this readiness was reported
-    /// before the call.
+    /// Stores `waiter` as the one to notify when the readiness `until` is reported, and
+    /// extends the poller's interest if needed. Returns whether this readiness was
+    /// reported before the call.
     pub(crate) fn subscribe(&self, until: Readiness, waiter: Waiter) -> io::Result<bool> {
         // `slot` is declared before `table`: if this function fails, the waiter is
         // dropped after the table's borrow ends, because its destructor may be foreign
