@@ -36,8 +36,9 @@ pub fn log_failure(error: &io::Error) {
 /// Calls `serve` once for each element of `shares`, each time on a new thread, and
 /// returns when all threads have ended.
 ///
-/// A thread that fails stops the others: if the server went on without its event loop,
-/// clients in that loop's accept queue would wait in vain, unnoticed.
+/// A thread that fails stops the others: if the server went on without the failed
+/// thread's event loop, clients in that loop's accept queue would wait in vain,
+/// unnoticed.
 ///
 /// # Errors
 ///
