@@ -248,7 +248,11 @@ fn run(command: Command) -> anyhow::Result<bool> {
             hunt::check(&mutants.unwrap_or_default())
         }
         Command::Grade(arguments) => run_grade(arguments),
-        Command::Hunt(options) => hunt::run(&options),
+        Command::Hunt(options) => {
+            environment::normalize()?;
+            cleanup::on_interrupt()?;
+            hunt::run(&options)
+        }
         Command::Contain { confinement, action, command } => {
             let confinement: Confinement = serde_json::from_str(&confinement)?;
             match action {

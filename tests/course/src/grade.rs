@@ -8,11 +8,12 @@
 //! ```
 //!
 //! [`plan`] says what is judged, [`submission`] takes the files that the plan names, [`build`]
-//! compiles them, [`sandbox`] contains everything that a submission runs ([`confinement`] for one
+//! compiles them ([`cache`] has what all submissions share), [`sandbox`] contains everything that a submission runs ([`confinement`] for one
 //! program), and deletes what the submission leaves behind (`traces`), [`report`] counts the
 //! points, [`mod@format`] writes the report, and [`check`] proves a plan.
 
 pub mod build;
+pub mod cache;
 pub mod check;
 pub mod confinement;
 pub mod format;
@@ -46,6 +47,7 @@ use client_suite::target::{Program, Target};
 use client_suite::verdict::{Abort, Mismatch, Missing, is_known_before};
 
 use crate::gate;
+use crate::ladder::checkout;
 use format::Format;
 use plan::{Part, Plan};
 use report::{PartReport, Report, not_reached};
@@ -219,6 +221,12 @@ fn prepare(
         }
         Submitted::Command(command) => {
             let here = std::env::current_dir()?;
+            ensure!(
+                sandbox.can_enter(&here)?,
+                "the submission's user cannot enter {}, where --cmd is run: run `course grade` in a directory that \
+                 every user can enter, or open this one and those above it (`chmod o+x`)",
+                here.display()
+            );
             let target = Target::Command(sandbox.wrap_command(command, &here)?);
             return Ok((Ok(target), Vec::new()));
         }
@@ -227,8 +235,9 @@ fn prepare(
     let most = Duration::from_secs(plan.limits.build_seconds);
     let built = match (&plan.program, &plan.run) {
         (Some(name), _) => {
-            let built =
-                build::Base::find(&starter, name)?.build(&files, sandbox, most)?;
+            let shared = cache::directory(&checkout())?;
+            let base = build::Base::find(&shared, &starter, name)?;
+            let built = base.build(&files, sandbox, most)?;
             built.map(|path| program(plan, name, &path, &[], sandbox))
         }
         (None, Some(command)) => {

@@ -514,6 +514,27 @@ fn grading_is_refused_where_it_would_not_be_safe() -> anyhow::Result<()> {
         assert!(alone.contains("--user grader"), "{alone}");
         let root = refused(&["--user", "root"])?;
         assert!(root.contains("is root"), "{root}");
+        // A directory that the submission's user cannot enter is the grader's mistake, and costs no
+        // points.
+        let closed = tempfile::tempdir()?;
+        fs::set_permissions(closed.path(), PermissionsExt::from_mode(0o700))?;
+        let user = (USERS + 13).to_string();
+        let grading = |submitted: [&str; 2]| {
+            let mut command = Command::new(COURSE);
+            command.arg("grade").arg(assignment().join("PLAN.toml")).args(submitted);
+            command.args(["--user", &user]);
+            command
+        };
+        let mut temporary = grading(["--bin", COURSE]);
+        temporary.env("TMPDIR", closed.path());
+        let mut here = grading(["--cmd", "./server {port}"]);
+        here.current_dir(closed.path());
+        for (mut command, advice) in [(temporary, "set TMPDIR"), (here, "where --cmd is run")] {
+            let output = command.output()?;
+            let error = String::from_utf8_lossy(&output.stderr);
+            let is_clear = error.contains(advice) && error.trim_end().lines().count() == 1;
+            ensure!(output.status.code() == Some(2) && is_clear, "{output:?}");
+        }
     } else {
         let other = refused(&["--user", "4711"])?;
         assert!(other.contains("only root"), "{other}");

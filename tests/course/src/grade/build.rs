@@ -1,12 +1,12 @@
 //! Builds a submission: its files are copied over a fresh starter, which the sandbox compiles.
 //!
-//! The parts that all submissions share are built once, from the starter alone, and kept below the
-//! repository's `target/` (see [`Base`]): the libraries' sources and compiled code, and a copy of
+//! The parts that all submissions share are built once, from the starter alone, and kept (see
+//! [`Base`] and [`cache`](super::cache)): the libraries' sources and compiled code, and a copy of
 //! the compiler if the submission's user cannot reach the installed one.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::grade::plan::Plan;
 use crate::grade::sandbox::Sandbox;
 use crate::grade::submission::{self, Files, all_files};
-use crate::ladder::{Track, checkout};
+use crate::ladder::Track;
 use crate::{starter, work};
 
 /// The name of the directory into which Cargo writes compiled files.
@@ -52,13 +52,13 @@ pub struct Base {
 }
 
 impl Base {
-    /// Makes the directories that all submissions with the same starter share, or finds them where
-    /// an earlier call made them.
+    /// Makes the directories that all submissions with the same starter share, below the directory
+    /// `shared`, or finds them where an earlier call made them.
     ///
     /// # Errors
     ///
     /// Fails if the starter does not compile, or if its libraries have not been fetched.
-    pub fn find(starter: &Files, program: &str) -> anyhow::Result<Self> {
+    pub fn find(shared: &Path, starter: &Files, program: &str) -> anyhow::Result<Self> {
         let version = work::output(Command::new("rustc").arg("-vV"))?;
         let sysroot = work::output(Command::new("rustc").args(["--print", "sysroot"]))?;
         let number = |of: &dyn Fn(&mut DefaultHasher)| {
@@ -68,15 +68,15 @@ impl Base {
         };
         let name = number(&|hasher| (starter, program, &version).hash(hasher));
         let toolchain = number(&|hasher| (&sysroot, &version).hash(hasher));
-        let all = checkout().join(TARGET).join("course/grade");
-        fs::create_dir_all(&all)?;
         let base = Self {
-            directory: all.join(name),
+            directory: shared.join(name),
             toolchain: sysroot.into(),
             toolchain_name: format!("toolchain-{toolchain}"),
             program: program.to_owned(),
         };
-        let lock = File::create(base.directory.with_extension("lock"))?;
+        // A submission that could open this file could lock it, and keep other graders waiting.
+        let lock = base.directory.with_extension("lock");
+        let lock = File::options().create(true).append(true).mode(0o600).open(lock)?;
         let _lock =
             Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
         if !base.path("ready").exists() {
@@ -174,7 +174,7 @@ impl Base {
         }
         ensure!(
             runs(&shared)?,
-            "the submission's user can run neither {}/bin/rustc nor {}/bin/rustc: install Rust, and put the repository, where every user can read",
+            "the submission's user can run neither {}/bin/rustc nor its copy {}/bin/rustc: install Rust where every user can read and run it (RUSTUP_HOME=/opt/rustup)",
             self.toolchain.display(),
             shared.display()
         );

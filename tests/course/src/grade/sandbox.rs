@@ -105,7 +105,8 @@ impl Sandbox {
     /// # Errors
     ///
     /// Fails if the submission's user already runs a process or owns a file in a directory in which
-    /// every user may write, or if a limit does not hold on this machine.
+    /// every user may write, if a limit does not hold on this machine, or if that user cannot enter
+    /// the directory for temporary files.
     pub fn new(run_as: RunAs, limits: &Limits) -> anyhow::Result<Self> {
         let lock = match run_as {
             RunAs::Other(uid, _) => Some(lock(uid)?),
@@ -150,10 +151,32 @@ impl Sandbox {
             fs::create_dir(sandbox.own(name))?;
             sandbox.give(&sandbox.own(name))?;
         }
-        fs::copy(this_program()?, sandbox.path("contain"))?;
+        let contain = sandbox.path("contain");
+        fs::copy(this_program()?, &contain)?;
+        fs::set_permissions(&contain, fs::Permissions::from_mode(0o755))?;
         sandbox.kill_all();
         sandbox.prove()?;
+        ensure!(
+            sandbox.can_enter(&sandbox.work())?,
+            "the submission's user cannot enter {}: set TMPDIR to a directory that every user can enter, such as /tmp",
+            env::temp_dir().display()
+        );
         Ok(sandbox)
+    }
+
+    /// Returns whether the submission's user can enter a directory.
+    ///
+    /// # Errors
+    ///
+    /// Fails if no program can be started.
+    pub fn can_enter(&self, directory: &Path) -> anyhow::Result<bool> {
+        if self.run_as == RunAs::Same {
+            return Ok(true);
+        }
+        let directory = directory.display().to_string();
+        let arguments = ["-c", "cd \"$0\"", &directory];
+        let entered = self.run(Path::new("/bin/sh"), &arguments, &[], KILLING)?;
+        Ok(entered.success)
     }
 
     fn path(&self, name: &str) -> PathBuf {
