@@ -7,8 +7,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::{Context as _, ensure};
 use course::ladder::read;
@@ -86,6 +88,26 @@ fn assert_grade(name: &str, user: u32, expected: &Expected) -> anyhow::Result<St
     assert_json(&report, expected).with_context(|| name.to_owned())
 }
 
+/// Calls `body` for all items at the same time. Returns the results in the order of the items.
+///
+/// A grading mostly waits, and the test harness runs only as many tests at the same time as there
+/// are processors.
+fn at_once<T: Send, R: Send>(
+    items: impl IntoIterator<Item = T>,
+    body: impl Fn(T) -> R + Sync,
+) -> impl Iterator<Item = R> {
+    let body = &body;
+    let results: Vec<_> = thread::scope(|scope| {
+        let items = items.into_iter();
+        let threads: Vec<_> = items.map(|item| scope.spawn(move || body(item))).collect();
+        threads.into_iter().map(ScopedJoinHandle::join).collect()
+    });
+    results.into_iter().map(|result| match result {
+        Ok(result) => result,
+        Err(panic) => resume_unwind(panic),
+    })
+}
+
 /// Copies a submission, and replaces two placeholders in the copy's sources: one by the path of the
 /// file that the submission attacks, one by the path of a file that it tries to leave behind.
 fn aimed(name: &str, guarded: &Path, stray: &Path) -> anyhow::Result<tempfile::TempDir> {
@@ -130,7 +152,7 @@ fn processes_of(user: u32) -> usize {
 
 #[test]
 fn a_perfect_submission_has_all_points_in_all_formats() -> anyhow::Result<()> {
-    let reports = all_formats("solution", USERS, &EVERYTHING)?;
+    let reports = all_formats("solution", USERS + 40, &EVERYTHING)?;
     assert!(reports["text"].contains("100 of 100 points"), "{}", reports["text"]);
     assert!(
         reports["junit"].contains("tests=\"4\" failures=\"0\""),
@@ -151,7 +173,7 @@ fn a_perfect_submission_has_all_points_in_all_formats() -> anyhow::Result<()> {
 #[test]
 fn half_a_solution_loses_one_part_in_all_formats() -> anyhow::Result<()> {
     let expected = Expected { points: [40.0, 0.0, 30.0], passed: [4, 0, 3] };
-    let reports = all_formats("half", USERS + 1, &expected)?;
+    let reports = all_formats("half", USERS + 50, &expected)?;
     assert!(reports["text"].contains("70 of 100 points"), "{}", reports["text"]);
     assert!(reports["text"].contains("headers::no_host"), "{}", reports["text"]);
     assert!(
@@ -189,7 +211,8 @@ fn recorded(name: &str, fresh: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Grades a submission once for each format, checks the reports, and returns them by format.
+/// Grades a submission once for each format, all at the same time, checks the reports, and returns
+/// them by format. The submissions run as five users, the first of which is `user`.
 fn all_formats(
     name: &str,
     user: u32,
@@ -197,10 +220,12 @@ fn all_formats(
 ) -> anyhow::Result<BTreeMap<&'static str, String>> {
     let directory =
         assignment().join(if name == "solution" { "." } else { "submissions" });
-    let mut reports = BTreeMap::new();
-    for format in ["json", "text", "junit", "gradescope", "csv"] {
-        reports.insert(format, grade(&directory.join(name), user, format)?.1);
-    }
+    let formats = (user..).zip(["json", "text", "junit", "gradescope", "csv"]);
+    let report = |(user, format)| {
+        let (_, report) = grade(&directory.join(name), user, format)?;
+        anyhow::Ok((format, report))
+    };
+    let reports: BTreeMap<_, _> = at_once(formats, report).collect::<Result<_, _>>()?;
     let total: f64 = expected.points.iter().sum();
     assert_json(&reports["json"], expected)?;
     is_junit(&reports["junit"])?;
@@ -212,17 +237,20 @@ fn all_formats(
 #[test]
 fn an_empty_submission_and_one_that_does_not_compile_have_no_points() -> anyhow::Result<()>
 {
-    let notes = assert_grade("empty", USERS + 2, &NOTHING)?;
-    assert!(
-        notes.contains("src/main.rs is not taken from the submission: it has none"),
-        "{notes}"
-    );
-    let notes = assert_grade("broken", USERS + 2, &NOTHING)?;
-    assert!(
-        notes.contains("It does not compile") && notes.contains("TcpListener"),
-        "{notes}"
-    );
-    Ok(())
+    let submissions = [
+        (
+            "empty",
+            USERS,
+            &["src/main.rs is not taken from the submission: it has none"][..],
+        ),
+        ("broken", USERS + 2, &["It does not compile", "TcpListener"]),
+    ];
+    let graded = at_once(submissions, |(name, user, words)| {
+        let notes = assert_grade(name, user, &NOTHING)?;
+        ensure!(words.iter().all(|word| notes.contains(word)), "{notes}");
+        Ok(())
+    });
+    graded.collect()
 }
 
 #[test]
@@ -336,18 +364,17 @@ impl ByCommand {
         );
         fs::write(directory.path().join("PLAN.toml"), plan)?;
         fs::create_dir(directory.path().join("starter"))?;
-        fs::create_dir(directory.path().join("submission"))?;
         fs::write(directory.path().join("starter").join(file), "")?;
         Ok(Self { directory })
     }
 
     /// Grades a submission that consists of the file `file` with the content `text`.
     fn grade(&self, file: &str, text: &str, user: u32) -> anyhow::Result<Value> {
-        let submission = self.directory.path().join("submission");
-        fs::write(submission.join(file), text)?;
+        let submission = tempfile::tempdir()?;
+        fs::write(submission.path().join(file), text)?;
         let mut command = Command::new(COURSE);
         command.arg("grade").arg(self.directory.path().join("PLAN.toml"));
-        command.args(["--format", "json", "--submission"]).arg(submission);
+        command.args(["--format", "json", "--submission"]).arg(submission.path());
         if is_root() {
             command.args(["--user", &user.to_string()]);
         }
@@ -370,17 +397,19 @@ fn a_server_in_another_language_is_built_and_run_by_commands() -> anyhow::Result
         "timeout = 5",
     )?;
     let hello = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("languages/hello.c"))?;
-    let right = plan.grade("hello.c", &hello, USERS + 7)?;
+    let slip = hello.replace("Hello, World!", "Hello, Wurld!");
+    let wrong = "int main() { return nonsense; }".to_owned();
+    let submissions = (USERS + 20..).zip([hello, slip, wrong]);
+    let graded = at_once(submissions, |(user, text)| plan.grade("hello.c", &text, user));
+    let graded: Vec<_> = graded.collect::<Result<_, _>>()?;
+    let [right, slip, wrong] = &graded[..] else { unreachable!("three are graded") };
     ensure!(right["score"] == 7.5 && right["max_score"] == 10.0, "{right:#}");
     // A case that sets an option scores zero if the server does not offer the option: the command
     // has no placeholder `{head-timeout}`.
     let why = right["parts"][1]["cases"][0]["why"].as_str().unwrap_or_default();
     ensure!(why.contains("no placeholder for --head-timeout"), "{right:#}");
     // The report of a failed case says how to start the server by hand, without the sandbox.
-    let slip = hello.replace("Hello, World!", "Hello, Wurld!");
-    let slip = plan.grade("hello.c", &slip, USERS + 7)?;
     ensure!(slip.to_string().contains("\"start\":\"./hello 8080"), "{slip:#}");
-    let wrong = plan.grade("hello.c", "int main() { return nonsense; }", USERS + 7)?;
     ensure!(wrong["score"] == 0.0, "{wrong:#}");
     ensure!(wrong["notes"].to_string().contains("nonsense"), "{wrong:#}");
     Ok(())
@@ -398,15 +427,18 @@ fn a_submission_that_uses_too_much_of_something_is_stopped() -> anyhow::Result<(
         "(head -c 150000000 /dev/zero; sleep 30) | tail -c 150000000 > $TMPDIR/end";
     let limits = "timeout = 20\n[limits]\ndisk = 20\nall-memory = 60\nfile = 10";
     let plan = ByCommand::new("server.sh", "", "/bin/sh server.sh {port}", limits)?;
-    for (script, why) in
-        [(files, "MiB, and may write 20"), (memory, "MiB of memory, and may use 60")]
-    {
-        let report = plan.grade("server.sh", script, USERS + 8)?;
+    let scripts = [
+        (files, "MiB, and may write 20", USERS + 7),
+        (memory, "MiB of memory, and may use 60", USERS + 8),
+    ];
+    let graded = at_once(scripts, |(script, why, user)| {
+        let report = plan.grade("server.sh", script, user)?;
         let said = report["parts"][0]["cases"][0]["why"].as_str().unwrap_or_default();
         ensure!(report["score"] == 0.0 && said.contains(why), "{report:#}");
-        assert_eq!(processes_of(USERS + 8), 0);
-    }
-    Ok(())
+        assert_eq!(processes_of(user), 0);
+        Ok(())
+    });
+    graded.collect()
 }
 
 #[test]
@@ -529,10 +561,13 @@ fn grading_is_refused_where_it_would_not_be_safe() -> anyhow::Result<()> {
         temporary.env("TMPDIR", closed.path());
         let mut here = grading(["--cmd", "./server {port}"]);
         here.current_dir(closed.path());
-        for (mut command, advice) in [(temporary, "set TMPDIR"), (here, "where --cmd is run")] {
+        for (mut command, advice) in
+            [(temporary, "set TMPDIR"), (here, "where --cmd is run")]
+        {
             let output = command.output()?;
             let error = String::from_utf8_lossy(&output.stderr);
-            let is_clear = error.contains(advice) && error.trim_end().lines().count() == 1;
+            let is_clear =
+                error.contains(advice) && error.trim_end().lines().count() == 1;
             ensure!(output.status.code() == Some(2) && is_clear, "{output:?}");
         }
     } else {

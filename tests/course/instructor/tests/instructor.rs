@@ -6,6 +6,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 use client_suite::cases;
 use client_suite::judge::{DocumentRoot, Outcome, Strictness, judge};
@@ -45,8 +46,9 @@ struct Hunt {
 }
 
 /// Runs the program `instructor` to grade a client, a script with the content `text`, for the
-/// student to which the mutant with the number `mutant` is assigned.
-fn grade(mutant: usize, text: &str) -> Hunt {
+/// student to which the mutant with the number `mutant` is assigned. If this process is root, the
+/// client runs as `user`.
+fn grade(user: u32, mutant: usize, text: &str) -> Hunt {
     let (kept, client) = client(text);
     let secret = kept.path().join("secret");
     fs::write(&secret, SECRET).expect("a secret");
@@ -58,7 +60,7 @@ fn grade(mutant: usize, text: &str) -> Hunt {
     command.arg("--secret").arg(&secret).arg("--client").arg(&client);
     // The grader refuses to run a client as root, so root names another user.
     if is_root() {
-        command.args(["--user", "64321"]);
+        command.args(["--user", &user.to_string()]);
     }
     let output = command.output().expect("the program runs");
     let report = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -74,16 +76,6 @@ fn is_root() -> bool {
 
 #[test]
 fn a_client_is_graded_by_both_servers() {
-    let hunt = grade(0, FINDS_ALDER);
-    assert!(hunt.caught && hunt.report.contains("8 of 8 runs"), "{}", hunt.report);
-    let other = grade(1, FINDS_ALDER);
-    assert!(!other.caught, "another mutant keeps that promise: {}", other.report);
-    let always = grade(0, "#!/bin/sh\nexit 1\n");
-    assert!(!always.caught, "it accuses the honest server, too: {}", always.report);
-    let crash = grade(0, "#!/bin/sh\nkill -9 $$\n");
-    assert!(!crash.caught && crash.report.contains("no verdict"), "{}", crash.report);
-    let liar = grade(0, "#!/bin/sh\necho exit status 1\nexit 3\n");
-    assert!(!liar.caught && liar.report.contains("no verdict"), "{}", liar.report);
     // This client leaves a file in each directory, and gives no verdict if it finds the file in a
     // later run. Each run must find none. In /tmp, only a grader that runs as root deletes what a
     // client leaves.
@@ -92,7 +84,29 @@ fn a_client_is_graded_by_both_servers() {
         "#!/bin/sh\nfor place in {places}; do\n[ -e $place/kept ] && exit 3\n\
          touch $place/kept\ndone\nexit 1\n"
     );
-    let counts = grade(0, &counts);
+    let clients = [
+        (0, FINDS_ALDER),
+        (1, FINDS_ALDER),
+        (0, "#!/bin/sh\nexit 1\n"),
+        (0, "#!/bin/sh\nkill -9 $$\n"),
+        (0, "#!/bin/sh\necho exit status 1\nexit 3\n"),
+        (0, &counts),
+    ];
+    // A hunt mostly waits, so all are graded at the same time, each as another user.
+    let hunts: Vec<_> = thread::scope(|scope| {
+        let grading =
+            |(user, (mutant, text))| scope.spawn(move || grade(user, mutant, text));
+        let threads: Vec<_> = (64_321..).zip(clients).map(grading).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a hunt")).collect()
+    });
+    let [hunt, other, always, crash, liar, counts] = &hunts[..] else {
+        unreachable!("each client has a hunt");
+    };
+    assert!(hunt.caught && hunt.report.contains("8 of 8 runs"), "{}", hunt.report);
+    assert!(!other.caught, "another mutant keeps that promise: {}", other.report);
+    assert!(!always.caught, "it accuses the honest server, too: {}", always.report);
+    assert!(!crash.caught && crash.report.contains("no verdict"), "{}", crash.report);
+    assert!(!liar.caught && liar.report.contains("no verdict"), "{}", liar.report);
     assert!(
         !counts.report.contains("no verdict"),
         "it counts its runs: {}",
