@@ -110,7 +110,8 @@ mod tests {
         for directory in [&system, &base.path().join("var")] {
             for mode in [0o777, 0o775, 0o700] {
                 set_mode(directory, mode)?;
-                let error = directory_or(&closed, &system).unwrap_err().to_string();
+                let error = directory_or(&closed, &system);
+                let error = error.expect_err("a directory to refuse").to_string();
                 let advice = format!("chmod 755 {}", directory.canonicalize()?.display());
                 assert!(error.contains(&advice), "{error}");
             }
