@@ -1,5 +1,5 @@
-//! Child processes that must not outlive this program: servers under measurement, samples, and the
-//! `cargo` process that builds a server.
+//! Child processes that must not outlive this program: servers under measurement, processes that
+//! take one sample of a measurement, and the `cargo` process that builds a server.
 
 use std::fs;
 use std::io::Read;

@@ -34,8 +34,9 @@ pub(crate) fn modified(path: &Path) -> Result<SystemTime> {
         .with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Returns the time of the latest change of a file below `dir`. Directories that hold no sources
-/// are left out: `except`, those called `target`, and those whose names begin with a dot.
+/// Returns the time of the latest change of a file below `dir`. Skips directories that hold no
+/// sources: the directory `except`, directories called `target`, and directories whose names begin
+/// with a dot.
 pub(crate) fn latest_change(dir: &Path, except: &Path) -> Result<SystemTime> {
     let mut latest = SystemTime::UNIX_EPOCH;
     for entry in

@@ -58,8 +58,9 @@ impl Listings {
         out
     }
 
-    /// Returns the file's name, the number of the first included line in that file, and the lines
-    /// that an include directive inserts. `None` if the directive cannot be resolved.
+    /// Resolves an include directive of the page `page`: returns the included file's name, the
+    /// number of the first included line in that file, and the included lines. `None` if the
+    /// directive cannot be resolved.
     fn listing(
         &mut self,
         page: &Path,

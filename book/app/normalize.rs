@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// The patterns to mask, each with its replacement. They are applied one after another.
+/// The patterns to mask, each with its replacement. Each pattern is applied to the text that the
+/// previous one has produced.
 static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
         // Masks the values of the header fields `Date`, `Last-Modified` and `ETag`. If the

@@ -17,8 +17,8 @@ use crate::files::{files, latest_change, modified, read};
 use crate::listings::Listings;
 use crate::paths::Paths;
 
-/// The file in a rendered book whose modification time is that at which the rendering began. The
-/// file is written last, so an interrupted rendering lacks it.
+/// The name of the file that marks a rendering as complete: it is written last, so an interrupted
+/// rendering lacks it. Its modification time is set to the time at which the rendering began.
 const STAMP: &str = ".rendered";
 
 /// Renders the book into the directory `out`, unless `out` already holds a rendering that is up to
@@ -50,8 +50,8 @@ pub fn render(paths: &Paths, out: &Path) -> Result<PathBuf> {
 }
 
 /// Returns whether the rendering in `out` began after the last change of the book's program and of
-/// every file in the checkout: pages include sources of all chapters. Returns false if the
-/// environment changes mdBook's configuration.
+/// every file in the checkout. (Every file counts, because pages include sources of all chapters.)
+/// Returns false if the environment changes mdBook's configuration.
 fn is_up_to_date(paths: &Paths, out: &Path) -> Result<bool> {
     if env::vars_os().any(|(name, _)| name.as_encoded_bytes().starts_with(b"MDBOOK_")) {
         return Ok(false);
@@ -62,7 +62,8 @@ fn is_up_to_date(paths: &Paths, out: &Path) -> Result<bool> {
 }
 
 /// A pattern that matches the parts of a page that the search index leaves out: listings, drawings,
-/// tables of figures, and folded text, such as solutions (but not the answers to predictions).
+/// tables of figures, and folded text whose `<details>` has no class, such as a solution.
+/// Predictions are in `<details>` with a class, so they stay in the index.
 static NOT_TEXT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r#"(?ms)^ *```.*?^ *```[ \t]*$|<svg.*?</svg>|<div class="measured".*?^</div>|^<details>.*?^</details>"#,
@@ -126,8 +127,8 @@ fn index_in(rendered: &Path) -> Result<PathBuf> {
 
 /// Appends a line to `words` for each word of mdBook's letter tree below `node`, whose own letters
 /// spell `word`. A line lists the sections that contain the word. Each section is given by the
-/// amount, in base 36, by which its number exceeds that of the section before, and by the word's
-/// frequency unless that is 1.
+/// amount, in base 36, by which its number exceeds that of the previous section in the same line
+/// (0 before the first), and by the word's frequency unless that is 1.
 fn pack(node: &Value, word: &str, words: &mut Vec<String>) {
     let sections = node["docs"].as_object().into_iter().flatten();
     let sections: BTreeMap<u32, &Value> = sections

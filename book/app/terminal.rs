@@ -31,8 +31,8 @@ pub(crate) struct Terminal {
     shown: String,
     /// Number of bytes of `shown` that the method `fresh` has returned.
     taken: usize,
-    /// Number of bytes of `shown` that the method `see` has already searched, up to the text that
-    /// it found last.
+    /// Number of bytes of `shown` in which the method `see` no longer searches: those up to the end
+    /// of the line that it returned last.
     seen: usize,
 }
 
@@ -104,8 +104,8 @@ impl Terminal {
         text
     }
 
-    /// Waits until no output has appeared for the duration `quiet`. This method serves for the last
-    /// lines of a trace, after which no other event can be waited for.
+    /// Waits until no output has appeared for the duration `quiet`. Only the last lines of a trace
+    /// need this method: no later event shows that these lines are complete.
     pub(crate) fn settle(&mut self, quiet: Duration) {
         while self.receive(Instant::now() + quiet) {}
     }

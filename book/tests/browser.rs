@@ -63,9 +63,9 @@ fn no_page_has_a_problem(width: u32, schemes: [&str; 2]) {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-/// Changes the color scheme that the system prefers, and waits until the open page shows its
-/// colors. Transitions are ended at once: while colors fade, the browser paints the page sixty
-/// times a second.
+/// Changes the color scheme that the system prefers, and waits until the open page shows the colors
+/// of that scheme. The page's transitions are ended at once, because the browser would paint the
+/// page sixty times a second while its colors fade.
 fn choose(browser: &Browser, width: u32, scheme: &str) {
     browser.look(width, scheme);
     browser.wait_until(&format!(
@@ -75,8 +75,9 @@ fn choose(browser: &Browser, width: u32, scheme: &str) {
     ));
 }
 
-/// Each page is light, can be read in the other themes, and, while a prediction is open, hides the
-/// figure and the text that give the prediction's answer away: with the lab, and without scripts.
+/// Each page is light, and can be read in the other themes. While a prediction is open, the page
+/// hides the figure and the text that give the prediction's answer away, both if the lab's scripts
+/// run and if scripts are disabled.
 #[test]
 fn pages_are_light_hide_answers_and_have_other_themes() {
     let Some(browser) = browser() else { return };

@@ -81,7 +81,8 @@ fn a_taken_port_is_one_clear_line() {
     assert!(!dir.path().join("book").exists(), "it rendered although it cannot serve");
 }
 
-// The book's commands send requests to port 8080, so the book's own server must use another port.
+// The commands on the book's pages send requests to port 8080, where a chapter's server listens,
+// so the server of the book must use another port.
 #[test]
 fn the_book_and_the_servers_have_ports_of_their_own() {
     let help = book().arg("--help").assert().success().get_output().stdout.clone();

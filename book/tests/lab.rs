@@ -138,9 +138,9 @@ fn where_a_page_asks_what_the_lab_asks_it_asks_once_and_in_the_same_words() {
             let (attributes, summary) = head.split_once("<summary>").expect("a summary");
             let (_, behind) = rest.split_once("</details>").expect("an end");
             let Some(name) = attributes.split('"').nth(1) else {
-                // This prediction belongs to no experiment. An experiment's figure must not follow
-                // its answer: the page would ask the experiment's question there, in addition to
-                // this one.
+                // This prediction belongs to no experiment, so no experiment's figure may follow
+                // it. The page's script would ask the experiment's own question at that figure, and
+                // the reader would be asked twice.
                 let next = behind.trim_start().lines().next().unwrap_or_default();
                 let part = next.trim_start_matches("{{#include generated/");
                 let part = part.trim_end_matches(".md}}");
@@ -381,7 +381,8 @@ fn an_experiment_that_is_stopped_in_the_middle_leaves_no_process_behind() {
 fn a_run_that_is_stopped_while_a_server_is_built_ends_cargo_and_its_compilers() {
     use std::os::unix::fs::PermissionsExt;
     let dir = copy();
-    // The copied program is in a directory without servers, and its cargo never finishes.
+    // The run has to build its server, because the copied program is in a directory without
+    // servers. The build never finishes, because a script that sleeps takes the place of cargo.
     let program = dir.path().join("target/debug/book");
     fs::create_dir_all(dir.path().join("target/debug")).expect("a directory");
     // The command cp makes the copy: a program that is open for writing cannot be started, and a

@@ -208,7 +208,8 @@ fn only_a_page_of_this_book_may_start_a_run() {
         assert_eq!(status, expected, "{body}: {why}");
     }
     assert_eq!(children(&served), [] as [i32; 0]);
-    // The host `localhost` names this server too, even if `Origin` has the server's address.
+    // A request to the host `localhost` is admitted too, although its `Origin` has the server's
+    // numeric address.
     let local = Ask { host: Some(format!("localhost:{port}")), ..right.clone() };
     assert_eq!(ask(&served, &local).0, 200);
 }

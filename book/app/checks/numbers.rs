@@ -21,8 +21,8 @@ use crate::problem::Problem;
 
 static MEASURED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let number = r"\b\d[\d,.\u{202f}\u{a0}]*";
-    // Matches up to three spaces between a number and its unit, because each tag between the two
-    // has been replaced by a space.
+    // Matches up to three spaces between a number and its unit, because each HTML tag between the
+    // two has been replaced by a space.
     let gap = r"(?:[\s\u{202f}\u{a0}]|&nbsp;){0,3}";
     // Matches a number in words, which is a problem only before a unit of measurement or in a
     // comparison.
@@ -135,7 +135,8 @@ fn in_page(page: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// Returns whether the tag ends a block. A number and its unit are never in different blocks.
+/// Returns whether the tag ends a block: a part of a page, such as a paragraph, that is searched by
+/// itself, because a number and its unit are never in different blocks.
 fn is_block(tag: TagEnd) -> bool {
     use TagEnd::{Heading, Item, Paragraph, TableHead, TableRow};
     matches!(tag, Paragraph | Heading(_) | Item | TableRow | TableHead)

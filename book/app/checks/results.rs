@@ -35,8 +35,8 @@ pub fn check(paths: &Paths) -> Result<Vec<Problem>> {
     let pages = files(&generated, "md")?.into_iter().chain(files(&generated, "svg")?);
     for path in pages {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        // The client suite writes and checks the files `matrix*`: the cases that each server
-        // passes.
+        // The files `matrix*` come from no recorded result: the client suite writes them and
+        // checks them.
         let known = name.starts_with("matrix") || derived::writes(name);
         if !drawn.contains_key(name) && !known {
             let what =

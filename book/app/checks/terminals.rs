@@ -1,11 +1,11 @@
 //! Checks commands for several terminals: a reader must be able to paste each block as a whole,
 //! and to see which terminal it is for.
 //!
-//! A program that runs until it is stopped reads lines pasted after its command as input, or leaves
-//! them to be typed again. So the command of such a program must be the last command of its block;
-//! and if another block of commands follows in the same section, both blocks must name their
-//! terminals (```` ```text,terminal-server ````, and `terminal-A` to `C` for clients, as in the
-//! transcripts).
+//! If a program runs until it is stopped, commands pasted after its command do not run: the program
+//! reads them as input, or Ctrl-C discards them. So the command of such a program must be the last
+//! command of its block; and if another block of commands follows in the same section, both blocks
+//! must name their terminals (```` ```text,terminal-server ````, and `terminal-A` to `C` for
+//! clients, as in the transcripts).
 
 use std::sync::LazyLock;
 

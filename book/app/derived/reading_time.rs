@@ -1,10 +1,10 @@
 //! Estimates the minutes that a reader needs for a page, from the numbers of its words, lines of
 //! code, blocks of commands, and predictions.
 //!
-//! The constants are fitted to a reading of two pages as they were on 2026-11-29, by a programmer
-//! to whom the subject was new, with every command typed and every file around a listing opened:
-//! chapter 1 took about three hours, chapter 3 between four and five. A test checks that the
-//! constants still yield these times.
+//! The constants are fitted to a reading of two pages as they were on 2026-11-29. The reader was a
+//! programmer to whom the subject was new, and typed every command and opened every file around a
+//! listing. The page of chapter 1 took about three hours, and the page of chapter 3 between four
+//! and five. A test checks that the constants still yield these times.
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
@@ -19,7 +19,7 @@ const LINES: f64 = 6.0;
 /// Minutes for a block of commands: the reader types the commands, waits, and reads the output.
 /// Blocks for several terminals that belong together count once.
 const BLOCK: f64 = 5.0;
-/// Minutes in which a reader decides on a prediction and finds out why the prediction was wrong.
+/// Minutes for a prediction: the reader decides on an answer, and finds out why it was wrong.
 const PREDICTION: f64 = 3.0;
 /// Every reading time is rounded up to a multiple of this number of minutes.
 const ROUND: f64 = 5.0;
@@ -169,9 +169,9 @@ mod tests {
         assert_eq!((load.words, load.lines, load.blocks, load.predictions), (4, 3, 1, 1));
     }
 
-    /// The counts in this test are those of the pages of chapters 1 and 3 when a programmer new to
-    /// the subject read these pages and took the time. The last two numbers are the least and the
-    /// most minutes that the estimate may give.
+    /// The first row of numbers is for the page of chapter 1, the second for that of chapter 3, as
+    /// they were when a programmer new to the subject read them and took the time. A row holds the
+    /// page's counts, followed by the least and the most minutes that the estimate may give.
     #[test]
     fn the_model_gives_what_a_real_reading_took() {
         for (words, lines, blocks, predictions, least, most) in

@@ -9,11 +9,11 @@ use crate::files::read;
 use crate::paths::Paths;
 use crate::text::{bytes, table as markdown, thousands};
 
-/// The number of busy clients in the column of processor times: the greatest that was
-/// measured for every server.
+/// The number of busy clients for which the table shows processor times: the greatest
+/// number with which every server was measured.
 const BUSY: usize = 1_000;
-/// The number of mostly silent clients in the column of processor times: the greatest that was
-/// measured.
+/// The number of mostly silent clients for which the table shows processor times: the greatest
+/// number that was measured.
 const QUIET: usize = 10_000;
 
 /// Returns the Markdown table of all servers of the book.

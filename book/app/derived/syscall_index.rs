@@ -1,7 +1,7 @@
 //! The index of system calls: the calls that the servers make, the source files with each call, and
-//! the sections of the book about the call. Files and sections are searched for each time the index
-//! is made, so they cannot go out of date. The book's check reports a call in the sources that the
-//! list lacks.
+//! the sections of the book about the call. The names of the calls are listed in syscalls.toml;
+//! files and sections are searched for each time the index is made, so they cannot go out of date.
+//! The book's check reports a system call in the sources that syscalls.toml lacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

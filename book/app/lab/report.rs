@@ -116,8 +116,8 @@ fn section(
     text
 }
 
-/// Adds the reader's predicted curve to the part's chart. If `given` is no prediction of a line of
-/// this chart, the part stays unchanged.
+/// Adds the reader's predicted curve to the part's chart. Changes nothing if `given` is not a
+/// curve, or if the experiment asks for a curve in another part's chart.
 fn draw_prediction(
     experiment: &Experiment,
     given: Option<&StoredPrediction>,

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use ch01_blocking::http::{BodyStream, NextPiece};
 
-/// The most followers (browsers' event streams) of one run. A browser opens at most six connections
-/// to a server.
+/// The most followers (browsers' event streams) of one run: enough for two browsers, each of which
+/// opens at most six connections to a server.
 const FOLLOWERS: usize = 16;
 /// The number of bytes after which a piece of an event stream ends. Entries are never split, so
 /// a piece may be longer.

@@ -1,5 +1,6 @@
-//! Idle clients of `lab hold`. The process of clients reports its progress in lines of JSON, and
-//! waits for a line on standard input before every client sends a second request.
+//! Idle clients of `lab hold`, in a process that reports its progress in lines of JSON. When all
+//! clients have been answered once, the process waits for one line on its standard input. After
+//! that line, every client sends a second request.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -15,8 +16,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// The body of every answer.
 const CONTENT: &[u8] = b"Hello, World!";
 
-/// Runs `count` clients of the server at the address `to` in this process. Prints the messages of
-/// progress, and returns the last one, the result.
+/// Runs `count` clients of the server at the address `to` in this process. Prints messages about
+/// the clients' progress, and returns the last message, which holds the outcome.
 pub(crate) fn run(to: SocketAddr, count: usize) -> Result<Hold> {
     let plan = Plan {
         idle: count,

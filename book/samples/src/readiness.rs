@@ -78,8 +78,8 @@ fn mechanism(name: &str) -> Result<Option<Box<dyn Poller>>> {
     }))
 }
 
-/// Calls `round` again and again, and returns the time of one call divided by the number `parts`,
-/// in microseconds.
+/// Calls `round` again and again, and returns the time of one call divided by `parts`, the number
+/// of events in a call, in microseconds.
 fn repeat(parts: usize, mut round: impl FnMut() -> Result<()>) -> Result<Readiness> {
     let rounds = |times| (0..times).try_for_each(|_| round());
     let Repeated { cpu, wall } = crate::repeat(1, ENOUGH, rounds)?;

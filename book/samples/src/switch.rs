@@ -82,8 +82,8 @@ fn spawn() -> Result<Switch> {
     repeat(|times| {
         for id in 0..times {
             let Ok(stack) = stacks.take() else { unreachable!("one was given back") };
-            // The closure captures as many bytes as the closure of a coroutine that the scheduler
-            // spawns.
+            // The closure captures as many bytes as that of a coroutine which the scheduler spawns,
+            // so that creating this coroutine costs as much.
             let captured = black_box([u64::from(id); 6]);
             let mut coroutine = new_coroutine(stack, id.into(), move || {
                 black_box(&captured);

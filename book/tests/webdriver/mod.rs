@@ -101,8 +101,8 @@ impl Browser {
         let args: Vec<&str> = args.into_iter().chain([profile.as_str()]).collect();
         json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
-            // The browser's performance log leaves out events about pages, because the method
-            // `logs` reads only events about requests.
+            // `enablePage` keeps events about pages out of the performance log, in which the
+            // method `logs` reads only events about requests.
             "goog:chromeOptions": {"binary": browser, "args": args, "perfLoggingPrefs": {"enablePage": false}},
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
         }}})

@@ -9,7 +9,7 @@ use book::files::files;
 use nix::fcntl::{Flock, FlockArg};
 use tempfile::TempDir;
 
-/// The directory of the rendered pages, which all tests share: rendering them takes seconds.
+/// The directory of the rendered pages. All tests share it, because rendering takes seconds.
 pub(crate) const RENDERED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/rendered");
 
 /// A running server of the book, started as `cargo run` starts one. Dropping the value kills the
@@ -60,7 +60,7 @@ impl Served {
     }
 
     /// Returns the names of all pages that a reader opens. (print.html is left out, because it
-    /// would open a dialog.)
+    /// would open the browser's print dialog.)
     pub(crate) fn pages(&self) -> Vec<String> {
         let dir = Path::new(RENDERED);
         let names = files(dir, "html").expect("pages").into_iter().map(|path| {

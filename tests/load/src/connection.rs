@@ -10,8 +10,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::parser::Parser;
 
-/// Number of connections per source address: connecting gets slow when most ports of an address are
-/// taken.
+/// Greatest number of kept connections per source address. Connecting gets slow when most ports of
+/// an address are taken.
 const CONNECTIONS_PER_ADDRESS: usize = 4096;
 /// Number of source addresses to connect from.
 const SOURCE_ADDRESSES: usize = 250;
@@ -167,8 +167,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Receives once. Returns the number of bytes, 0 at end of file, or `None` if the socket has no
-    /// data.
+    /// Receives once. Returns the number of bytes, 0 at end of file, or `None` if nothing can be
+    /// received now.
     #[inline]
     pub(super) fn receive(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
         let Some(socket) = &mut self.socket else { return Ok(None) };
@@ -200,7 +200,8 @@ impl Connection {
 }
 
 fn would_wait(error: &io::Error) -> bool {
-    // On some systems reading a socket that is still connecting fails with ENOTCONN.
+    // On some systems reading a socket that is still connecting fails with ENOTCONN, so that error
+    // also means that there is nothing to read yet.
     error.kind() == ErrorKind::WouldBlock || error.kind() == ErrorKind::NotConnected
 }
 
@@ -222,7 +223,7 @@ impl Number {
             Number::Kept(number) => number / CONNECTIONS_PER_ADDRESS,
             Number::OneShot(number) => number % SOURCE_ADDRESSES + 1,
         };
-        // On Linux all of 127.0.0.0/8 is the local machine.
+        // On Linux a client can have any address in 127.0.0.0/8: all are the local machine's.
         let many = cfg!(target_os = "linux") && to.ip().is_loopback();
         (many && which > 0)
             .then(|| Ipv4Addr::new(127, 1, 0, (which % SOURCE_ADDRESSES) as u8 + 1))

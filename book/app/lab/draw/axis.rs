@@ -42,7 +42,8 @@ impl Axis {
     /// end.
     pub(super) fn at(&self, value: f64) -> f64 {
         let [low, high] = [self.low, self.high].map(f64::from);
-        // The extremes of repeats may lie outside the axis, which is made for the medians.
+        // A value may lie outside the axis: the axis is made for the medians, and the extremes of
+        // repeats may lie beyond all medians.
         let power = if value > 0.0 { value.log10().clamp(low, high) } else { low };
         self.from + (self.to - self.from) * ((power - low) / (high - low))
     }

@@ -32,7 +32,7 @@ static LASTS: Parameter = parameter("seconds", &[3], &[60]);
 /// The number of clients of each of the [`KINDS`].
 const EACH: usize = 200;
 /// The number of descriptors that the server may open besides those of idle connections: enough for
-/// all [`KINDS`], but not for the late clients.
+/// the bad clients of all [`KINDS`], but not for the late clients as well.
 const DESCRIPTORS: usize = 3 * EACH + 200;
 /// The number of late clients, which connect in the second half of a run. The server has no
 /// descriptors left for most of them.

@@ -50,8 +50,8 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(|run| measure(run, &Options::default()))
 };
 
-/// The limit on a row's `drift`, a fraction. A row with more gets a note that other programs may
-/// have disturbed it.
+/// The limit on a row's `drift`, a fraction. A row whose `drift` is greater gets a note that other
+/// programs may have disturbed its measurement.
 const MOST_DRIFT: f64 = 0.1;
 
 /// The pause between two readings of the number of sockets, while the kernel releases connections.

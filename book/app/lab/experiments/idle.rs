@@ -35,8 +35,9 @@ static IDLE: Parameter = parameter(
     &[0, 10, 100, 1_000, 5_000, 15_000],
 );
 static REPEATS: Parameter = parameter("repeats", &[3], &[7]);
-/// The time for which fresh clients connect, one after the other, in each repeat. The time must be
-/// many times the few milliseconds in which the kernel updates the times of a running process.
+/// The time for which fresh clients connect, one after the other, in each repeat. It is long enough
+/// to measure the server's processor time well, which the kernel updates only every few
+/// milliseconds while the server runs.
 static BUSY: Parameter = parameter("milliseconds of fresh clients", &[80], &[400]);
 /// The time for which no client sends anything, in each repeat.
 static REST: Parameter = parameter("milliseconds of silence", &[50], &[250]);

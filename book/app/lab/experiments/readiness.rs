@@ -5,9 +5,9 @@
 //! read; and the same three steps with all descriptors ready at once, as in a server without idle
 //! connections.
 //!
-//! The descriptors are UDP sockets on loopback: network sockets, as a server has them, and a
-//! datagram of one byte makes one ready. The pollers are those of the servers, called through
-//! the same trait.
+//! The descriptors are UDP sockets on loopback. They are network sockets, like those of a server,
+//! and a datagram of one byte makes a socket ready. The pollers are those of the servers, called
+//! through the same trait.
 
 use anyhow::Result;
 use samples::Readiness;
@@ -78,11 +78,11 @@ struct Row {
     kind: &'static str,
     mechanism: &'static str,
     count: usize,
-    /// Microseconds of processor time: for one wait, one round or one event if `kind` is `alone`,
-    /// `one` or `all`. `None` if the poller refused a descriptor.
+    /// Microseconds of processor time: per wait if `kind` is `alone`; per write, wait and read if
+    /// it is `one`; per event if it is `all`. `None` if the poller refused a descriptor.
     cpu: Option<Summary>,
-    /// Microseconds of elapsed time: for one wait, one round or one event if `kind` is `alone`,
-    /// `one` or `all`. `None` if the poller refused a descriptor.
+    /// Microseconds of elapsed time: per wait if `kind` is `alone`; per write, wait and read if
+    /// it is `one`; per event if it is `all`. `None` if the poller refused a descriptor.
     wall: Option<Summary>,
     /// The number of descriptors that the poller accepted before it refused one; `None` if it
     /// accepted all.

@@ -29,8 +29,8 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(run)
 };
 
-/// The name of the row for the future that serves a connection in `async`. The table of all
-/// servers' state shows the size in this row too.
+/// The name of the row for the future that serves a connection in `async`. The book's table of
+/// where each server keeps its clients' state also shows the size from this row.
 pub(crate) const FUTURE: &str = "its future in `async`";
 
 #[derive(Serialize)]

@@ -123,8 +123,8 @@ fn run(run: &Run<'_>) -> Result<Results> {
 fn times(rows: &[Row]) -> String {
     let row = |Row { what, nanoseconds }: &Row| {
         let Summary { median, min, max, .. } = *nanoseconds;
-        // The median decides for all three figures of a row whether they have a decimal, so that
-        // the figures can be compared.
+        // The median, the least and the greatest time are shown in the same form, with a decimal
+        // if the median is small, so that they can be compared.
         let [median, min, max] = [median, min, max].map(|time| match median < 100.0 {
             true => format!("{time:.1}"),
             false => thousands(time.round() as usize),

@@ -1,6 +1,6 @@
 //! `lab uring`: the floor of `compare`, which is a loop on epoll that parses nothing, beside the
-//! same loop on io_uring. How much processor time is saved if a loop makes
-//! one system call per round, and none per request?
+//! same loop on io_uring. On io_uring, a round of the loop makes a single system call, however many
+//! requests it answers. How much processor time does that save?
 //!
 //! Both servers are measured as in `compare`: each server in a process on one core, the client on
 //! another core, and in each round one server after the other.

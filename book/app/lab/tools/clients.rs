@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-/// The most connections opened before the first of them is answered. A listener's backlog holds
-/// more.
+/// The most connections that are opened before the first of them is answered: fewer than a
+/// listener's backlog holds.
 const AT_ONCE: usize = 100;
 /// The longest wait for an answer, longer than any answer takes.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,5 +1,6 @@
-//! Idle clients in a separate process. The process reports its progress in lines of JSON, and waits
-//! for a line on its standard input before every client sends a second request.
+//! Idle clients in a separate process, which reports its progress in lines of JSON. When all its
+//! clients have been answered once, the process waits for one line on its standard input. After
+//! that line, every client sends a second request.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -61,8 +62,8 @@ impl Clients {
 
     fn next(&mut self) -> Result<Hold> {
         let mut line = String::new();
-        // The clients' process prints error messages to standard error, which it has inherited from
-        // this process.
+        // If the clients' process fails, its error message is not part of these messages: the
+        // process prints it to standard error, which it has inherited from this process.
         self.messages.read_line(&mut line)?;
         serde_json::from_str(&line).context("the clients' process has ended")
     }

@@ -45,7 +45,7 @@ pub(crate) struct Load {
     pub(crate) p50: Summary,
     pub(crate) p99: Summary,
     pub(crate) p999: Summary,
-    /// The fraction of the round in which the load generator's thread was running on a processor.
+    /// The fraction of each round in which the load generator's thread was running on a processor.
     pub(crate) client_busy: Summary,
     #[serde(flatten)]
     pub(crate) failures: Failures,

@@ -149,8 +149,8 @@ impl IdleMemory {
         // Serve one client, so that memory which the server allocates for its first client and
         // keeps is not counted as memory of the clients.
         let first = hold(server.address, 1)?;
-        // The subtraction saturates at 0: a server that has just been killed has no open
-        // descriptors.
+        // The subtraction saturates at 0, because a server that has just been killed has no open
+        // descriptors, and the difference would be negative.
         let before = server.descriptors()?.saturating_sub(first.len());
         let released = || -> Result<()> {
             server.settle(before)?;
