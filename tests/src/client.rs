@@ -39,8 +39,8 @@ pub struct Client {
     pub(crate) log: Transcript,
     pub(crate) stream: TcpStream,
     /// Bytes received and not yet consumed. Consuming a response must not move the bytes of the
-    /// responses behind it: a client with thousands of responses would be busy moving bytes, and
-    /// the server may close the connection of a client that does not read.
+    /// responses that follow it: a client with thousands of responses would be busy moving bytes,
+    /// and the server may close the connection of a client that does not read.
     pub(crate) inbox: BytesMut,
     pub(crate) end: Option<End>,
     /// Whether any refusal is accepted, whatever its status: see [`crate::ctx::Ctx::lenient`].
@@ -97,8 +97,8 @@ impl Client {
             socket.set_recv_buffer_size(size)?;
             socket.set_send_buffer_size(size * 4)?;
             // The segments are as small as on a real network. With the 64 KiB segments of loopback,
-            // a kernel with a small buffer announces room so rarely that even a client that reads
-            // seems stuck.
+            // a kernel with a small receive buffer so rarely tells the sender that the buffer has
+            // free space that even a client that reads seems stuck.
             socket.set_tcp_mss(1448)?;
         }
         socket.connect_timeout(&address.into(), timeout())?;
@@ -157,9 +157,9 @@ impl Client {
         result
     }
 
-    /// Waits for a response or the end of the connection, and returns whether the connection ended
-    /// without a response. If any refusal is accepted (`lenient`), such an end counts as a refusal
-    /// (RFC 9112 section 9.5); otherwise the function returns `false` without waiting.
+    /// Returns whether the connection ended without a response and this end counts as a refusal
+    /// (RFC 9112 section 9.5). It counts only if any refusal is accepted (`lenient`): the function
+    /// then waits for a response or the end, and otherwise returns `false` at once.
     pub fn closed_without_response(&mut self) -> bool {
         self.lenient && matches!(self.peek(timeout()), Peek::End(_))
     }

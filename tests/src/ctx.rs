@@ -257,7 +257,8 @@ impl<'a> Ctx<'a> {
         }
         response.is(status)?;
         if self.standards && (status >= 400 || response.announces_close()) {
-            // Only the contract demands that the connection stays open.
+            // Only the contract demands that the connection stays open, and the server is judged by
+            // the standards alone.
             return Ok(response);
         }
         response.has_length()?;

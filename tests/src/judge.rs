@@ -63,8 +63,9 @@ pub enum Strictness {
     Standards,
     /// All promises of the contract, but any refusal is accepted, whatever its status, and so is a
     /// close without a response. A case is skipped as soon as a refusal has ended its connection
-    /// and nothing behind the refused request was answered. This strictness distinguishes a server
-    /// that offers less from a server that interprets a message in another way than the contract.
+    /// and the bytes after the refused request were not answered. This strictness distinguishes a
+    /// server that offers less from a server that interprets a message in another way than the
+    /// contract.
     Refusal,
 }
 

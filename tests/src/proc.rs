@@ -149,7 +149,8 @@ fn resident(pid: u32) -> Option<u64> {
 /// Returns the number of processes in a process group, without zombies, or `None` on a system
 /// without `/proc`.
 pub fn group(leader: u32) -> Option<usize> {
-    // Most groups are empty when a case asks about them, and killpg(2) reports that at once.
+    // Most groups are empty when a case asks about them, and killpg(2) reports that without a
+    // search through all processes.
     if killpg(Pid::from_raw(leader.cast_signed()), None) == Err(Errno::ESRCH) {
         return Some(0);
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// Returns the user IDs as which this process, if it is root, starts servers that must not run as
+/// Returns user IDs for servers that must not run as root. They are used only if this process is
 /// root.
 pub fn users() -> Range<u32> {
     let first = 100_000 + std::process::id() % 100_000 * 1000;
@@ -18,8 +18,8 @@ pub fn users() -> Range<u32> {
 pub struct Rlimits {
     /// Maximum number of open descriptors (`RLIMIT_NOFILE`, soft and hard); `None` sets no limit.
     pub descriptors: Option<u32>,
-    /// Maximum number of processes and threads (`RLIMIT_NPROC`), for which the server runs as an
-    /// unprivileged user; `None` sets no limit.
+    /// Maximum number of processes and threads (`RLIMIT_NPROC`); `None` sets no limit. With a
+    /// limit, the server runs as an unprivileged user, because the limit does not apply to root.
     pub processes: Option<u32>,
     /// Maximum size of the address space in KiB (`RLIMIT_AS`); `None` sets no limit.
     pub memory: Option<u32>,

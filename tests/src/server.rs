@@ -289,8 +289,9 @@ impl Server {
         self.child.as_mut().and_then(|child| child.try_wait().ok().flatten())
     }
 
-    /// Returns the exit status if the server exits within 200 ms. A process that dies closes
-    /// its connections a moment before it can be reaped.
+    /// Returns the exit status if the server exits within 200 ms. A client may notice the end of
+    /// its connection before the exit: a dying process closes its connections a moment before it
+    /// can be reaped.
     pub fn exits_soon(&mut self) -> Option<ExitStatus> {
         const MOMENT: Duration = Duration::from_millis(200);
         self.child.as_ref()?;

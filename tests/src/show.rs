@@ -150,8 +150,8 @@ pub fn by_hand(all: &[Event], address: &str) -> Option<String> {
     Some(format!("{{ {script}; }} | nc -w {idle} {flags}{host} {port}"))
 }
 
-/// Returns the client that sent bytes last, whose expectation failed, or `None` if no client has
-/// sent any.
+/// Returns the client that sent bytes last, or `None` if no client has sent any. The failed
+/// expectation is assumed to be this client's.
 pub fn last_to_send(all: &[Event]) -> Option<&str> {
     let last = all.iter().rev().find(|e| matches!(e.kind, EventKind::Sent(..)))?;
     Some(&last.client)
@@ -212,7 +212,7 @@ fn shell_bytes(kept: &[u8], all: usize, parts: &mut Vec<String>) {
             flush(&mut text, parts);
             if run == rest.len() && run > 4096 {
                 // The transcript has kept only the first bytes of this event. The missing bytes are
-                // assumed to continue the long run of one byte at the end of those.
+                // assumed to continue the long run of one byte at the end of the kept bytes.
                 more = all - kept.len();
             }
             let zeros = format!("head -c {} /dev/zero", run + more);

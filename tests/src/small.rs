@@ -89,11 +89,12 @@ struct Line {
 /// The list of a server: a line for each case, by the case's full name.
 type List = BTreeMap<String, Line>;
 
-/// The smallest number of threads that judge cases. Cases that mostly wait use all threads;
-/// [`Places`] limits the number of other cases that run at the same time.
+/// The smallest number of threads that judge cases. A case that mostly waits can use any thread.
+/// For all other cases, [`Places`] limits how many run at the same time.
 const WAITING_AT_ONCE: usize = 32;
 
-/// A semaphore that limits how many cases that do more than wait run at the same time.
+/// A semaphore that limits how many cases run at the same time. It counts only cases that do more
+/// than wait.
 #[derive(Debug)]
 struct Places {
     free: Mutex<usize>,
@@ -116,8 +117,9 @@ impl Places {
     }
 }
 
-/// Runs the suite on small servers as a test binary. `lists` is the directory of the lists,
-/// `at_once` the number of cases that run at the same time and do more than wait.
+/// Runs the suite on small servers as a test binary. `lists` is the directory of the lists, and
+/// `at_once` limits the number of cases that run at the same time, not counting cases that mostly
+/// wait.
 pub fn main_for(
     chapter: &str,
     lists: &str,

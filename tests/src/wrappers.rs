@@ -18,8 +18,8 @@ impl Wrappers {
     /// Creates a temporary directory without scripts.
     pub fn new() -> io::Result<Self> {
         let directory = tempfile::Builder::new().prefix("wrappers-").tempdir()?;
-        // Some cases start the server as another user; that user may not be able to read the
-        // directory in which the server was built.
+        // Every user may read the new directory: some cases start the server as another user, which
+        // may not be able to read the directory in which the server was built.
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
         Ok(Self { directory })
     }

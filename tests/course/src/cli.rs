@@ -289,8 +289,9 @@ fn run(command: Command) -> anyhow::Result<bool> {
     }
 }
 
-/// Reads a plan, and prepares this process to judge by it: sets the seed, if one is given, the
-/// environment, the cleanup after an interrupt, and the suite's timeout.
+/// Reads a plan, and prepares this process to judge by it: sets the seed, if one is given, and the
+/// suite's timeout; makes the process environment independent of the parent process; and installs a
+/// handler that kills all servers on an interrupt.
 fn load(path: &Path, seed: Option<u64>) -> anyhow::Result<Plan> {
     if let Some(seed) = seed {
         fixture::set_seed(seed);

@@ -1,10 +1,10 @@
 //! Cuts holes into Rust sources: replaces the bodies of functions, and leaves every other byte as
 //! it is.
 //!
-//! A function is addressed as `function`, `Type::method` or `<Type as Trait>::method`. Several
-//! functions may have one address if each is compiled under another `cfg`: all of them are found,
-//! or, with `@WORD` behind the address, only the functions whose `cfg` contains the word and no
-//! `not`.
+//! A function is addressed as `function`, `Type::method` or `<Type as Trait>::method`.
+//! Several functions may have one address if each is compiled under another `cfg`: all
+//! of them are found, or, with `@WORD` after the address, only the functions whose
+//! `cfg` contains the word and no `not`.
 
 use std::ops::Range;
 

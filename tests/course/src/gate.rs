@@ -27,9 +27,9 @@ const TEST_TIMEOUT: Duration = Duration::from_secs(TIMEOUT);
 /// The interval at which a running test is checked for its end.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The first words of the suite's description of a failed case if a reset has ended the connection.
-/// A server cannot imitate them: the suite quotes the bytes that a server sends only after words of
-/// its own.
+/// The first words of the suite's description of a failed case, if a reset has ended the
+/// connection. A server cannot fake these words: where a description quotes bytes from the server,
+/// it begins with other words of the suite.
 const RESETS: [&str; 2] = ["the server reset the connection", "a reset"];
 
 /// The number of checks that run at the same time.

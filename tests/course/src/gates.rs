@@ -206,8 +206,8 @@ impl<'t> Proof<'t> {
             .iter()
             .map(|step| self.track.checks(step))
             .collect::<Result<_, _>>()?;
-        // The last checks of a gate, which the step lists under `also`, may pass while the step's
-        // hole is open.
+        // The checks that the step lists under `also` are the last of its gate. They may pass while
+        // the step's hole is open, so `proofs` does not count them.
         let proofs = |step: usize| gates[step].len() - self.track.steps[step].also.len();
         let question = |open: usize, index: usize, check: &Check| {
             self.question(open, &self.track.steps[index], check)
@@ -451,15 +451,15 @@ impl Proof<'_> {
         let passes = |case: &Case| {
             let name = case.full_name();
             if list.is_empty() {
-                // An empty list stands for a finished server, which passes every case that applies
-                // to it.
+                // Without a list of expected verdicts, the program is one of the book's finished
+                // servers, which pass every case that applies to them.
                 return case.skip_reason(profile).is_none();
             }
             list.lines().any(|line| {
                 let mut words = line.split_whitespace();
-                // The mark `varies` means that the case is a race, which a reset may make fail. A
-                // case that fails because of a reset is judged a second time, so a gate may contain
-                // such a case if the step names it in full.
+                // In the list of expected verdicts, `varies` marks a case that a reset may make
+                // fail. A case that fails because of a reset is judged a second time, so a gate may
+                // contain such a case if the step names it in full.
                 let verdict = words.next().unwrap_or_default();
                 words.next() == Some(&name)
                     && (verdict == "pass" || verdict == "varies" && named(case))

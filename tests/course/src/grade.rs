@@ -137,7 +137,8 @@ impl Settings {
             "{} belongs to another user, which can replace the report: choose another directory for --out",
             directory.display()
         );
-        // In a sticky directory, such as /tmp, one user cannot replace the files of another.
+        // A sticky directory, such as /tmp, is accepted although every user can write there: one
+        // user cannot replace the files of another in it.
         ensure!(
             mode & 0o1002 != 0o002,
             "every user can replace files in {}: choose another directory for --out",
@@ -292,8 +293,8 @@ fn judge_all(
     let root = DocumentRoot::new().context("cannot create a document root")?;
     let judge = Judge { profile: plan.profile()?, target, root: &root.path };
     let support = match target {
-        // A program is taken to support everything that the plan demands. Only the support of a
-        // command is probed, because the command's placeholders limit it.
+        // A program is assumed to offer every feature that the plan demands. A command may lack
+        // placeholders, so the suite first finds out (probes) which features its server offers.
         Target::Binary(_) => Ok(Support::everything()),
         _ => {
             let most = Duration::from_secs(plan.timeout * 4);
@@ -406,8 +407,8 @@ impl Judge<'_> {
             None => {
                 let outcome = gate::outcome(case, &self.profile, self.target, self.root);
                 hangs.record(case, &outcome, start.elapsed());
-                // If the submission has been stopped because of a limit during the case, the
-                // failure says nothing about the server.
+                // If the submission exceeded a limit during the case and was stopped, the failure
+                // says nothing about the server, so the limit is reported instead.
                 match (outcome, over()) {
                     (Outcome::Failed(_), Some(over)) => over,
                     (Outcome::Failed(failure), None) => {
@@ -417,8 +418,8 @@ impl Judge<'_> {
                             ..*failure
                         }))
                     }
-                    // A reason to skip the case that was not known before the server started may be
-                    // the server's doing, so the case counts, and scores zero.
+                    // The server may have caused any reason for a skip that was not known before
+                    // the server started. So the case counts as judged, and scores zero.
                     (Outcome::Skipped(why), _) if !is_known_before(&why) => {
                         Outcome::NotReached(why)
                     }

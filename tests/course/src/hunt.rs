@@ -331,8 +331,8 @@ fn ask(
     host: &str,
     port: &str,
 ) -> anyhow::Result<(Verdict, String)> {
-    // The shell prints the client's exit status after all output of the client, so the client
-    // cannot print another one behind it.
+    // The shell prints the client's exit status after all output of the client. Only the last
+    // status in the output counts, so the client cannot fake one.
     let script = "\"$0\" \"$@\"; echo \"exit status $?\"";
     let client = client.display().to_string();
     let arguments = ["-c", script, &client, host, port];

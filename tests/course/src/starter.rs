@@ -27,8 +27,8 @@ pub struct Mark {
     /// The commit of the book's repository from which the crate was made. It is only printed for
     /// the learner.
     pub commit: String,
-    /// A hash of all files that the course wrote into the crate: another hash means another
-    /// edition.
+    /// A hash of all files that the course wrote into the crate. Crates from different editions of
+    /// the course have different hashes.
     pub edition: String,
 }
 
@@ -200,8 +200,9 @@ debug = "line-tables-only"
     ))
 }
 
-/// Returns the text of the `Cargo.toml` of a workspace with some of the book's packages: the book's
-/// own with other members, and without the profiles of packages that are not members.
+/// Returns the text of the `Cargo.toml` of a workspace with some of the book's packages. It is the
+/// book's own `Cargo.toml` with other members, and without the profiles of packages that are not
+/// members.
 fn workspace_manifest(track: &Track) -> anyhow::Result<String> {
     let manifest = read(&checkout().join("Cargo.toml"))?;
     let mut text = String::new();
@@ -335,7 +336,7 @@ pub fn write(directory: &Path, files: &Files) -> anyhow::Result<()> {
 ///
 /// # Errors
 ///
-/// Fails if Cargo has not fetched one of the libraries yet, because nothing is fetched here.
+/// Fails if Cargo has not fetched one of the libraries yet, because this function works offline.
 pub fn lock(directory: &Path) -> anyhow::Result<()> {
     let lock = read(&checkout().join("Cargo.lock"))?;
     fs::write(directory.join("Cargo.lock"), lock)?;

@@ -619,7 +619,8 @@ impl Built {
 /// The path, in the learner's crate, of the file with the [`State`].
 const STATE: &str = "target/course.json";
 
-/// Prepares this process for judging: its environment, its handler for interrupts, and the suite's
+/// Prepares this process to judge steps: makes the process environment independent of the parent
+/// process, installs a handler that kills all servers on an interrupt, and sets the suite's
 /// timeout.
 ///
 /// # Errors

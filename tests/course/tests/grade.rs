@@ -90,8 +90,8 @@ fn assert_grade(name: &str, user: u32, expected: &Expected) -> anyhow::Result<St
 
 /// Calls `body` for all items at the same time. Returns the results in the order of the items.
 ///
-/// A grading mostly waits, and the test harness runs only as many tests at the same time as there
-/// are processors.
+/// A grading mostly waits, so many can run at the same time. The test harness would run only as
+/// many as there are processors.
 fn at_once<T: Send, R: Send>(
     items: impl IntoIterator<Item = T>,
     body: impl Fn(T) -> R + Sync,
@@ -192,7 +192,8 @@ fn half_a_solution_loses_one_part_in_all_formats() -> anyhow::Result<()> {
     let (begin, _) =
         reports["text"].split_once("\n  headers::two_hosts").context("two_hosts")?;
     recorded("half.txt", begin)?;
-    // The report for Gradescope announces the part whose result students may not see yet.
+    // Students may not see the result of the part Many yet, so the report for Gradescope only
+    // announces this part.
     let gradescope = is_gradescope(&reports["gradescope"])?;
     let output = gradescope["output"].as_str().unwrap_or_default();
     assert!(output.contains("The part Many (30 points)"), "{output}");
@@ -404,8 +405,8 @@ fn a_server_in_another_language_is_built_and_run_by_commands() -> anyhow::Result
     let graded: Vec<_> = graded.collect::<Result<_, _>>()?;
     let [right, slip, wrong] = &graded[..] else { unreachable!("three are graded") };
     ensure!(right["score"] == 7.5 && right["max_score"] == 10.0, "{right:#}");
-    // A case that sets an option scores zero if the server does not offer the option: the command
-    // has no placeholder `{head-timeout}`.
+    // The command that starts the server has no placeholder `{head-timeout}`. So the server does
+    // not offer this option, and a case that sets the option scores zero.
     let why = right["parts"][1]["cases"][0]["why"].as_str().unwrap_or_default();
     ensure!(why.contains("no placeholder for --head-timeout"), "{right:#}");
     // The report of a failed case says how to start the server by hand, without the sandbox.
@@ -485,8 +486,8 @@ fn files_that_the_user_owned_before_are_not_deleted() -> anyhow::Result<()> {
     let error = String::from_utf8_lossy(&output.stderr);
     let path = owned.path().display().to_string();
     ensure!(output.status.code() == Some(2) && error.contains(&path), "{output:?}");
-    // No other user can open the file whose lock reserves the submission's user, so none can hold
-    // the lock.
+    // A lock on a file reserves the submission's user for one grader. No other user can open that
+    // file, so no other user can hold the lock.
     let lock = fs::metadata(format!("/var/run/course-grade-{user}.lock"))?;
     assert_eq!(lock.permissions().mode() & 0o777, 0o600);
     Ok(())
@@ -546,8 +547,8 @@ fn grading_is_refused_where_it_would_not_be_safe() -> anyhow::Result<()> {
         assert!(alone.contains("--user grader"), "{alone}");
         let root = refused(&["--user", "root"])?;
         assert!(root.contains("is root"), "{root}");
-        // A directory that the submission's user cannot enter is the grader's mistake, and costs no
-        // points.
+        // If the submission's user cannot enter a directory that grading needs, the grader has made
+        // a mistake: grading fails with advice for the grader, and the submission loses no points.
         let closed = tempfile::tempdir()?;
         fs::set_permissions(closed.path(), PermissionsExt::from_mode(0o700))?;
         let user = (USERS + 13).to_string();

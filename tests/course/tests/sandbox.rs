@@ -120,8 +120,8 @@ fn limits_bind_and_everything_is_killed() -> anyhow::Result<()> {
     ensure!(!large.contains("2147483647"), "{large}");
 
     let killer = Killer(usual.clone());
-    // A fork bomb that ends by itself after 60 processes gets at most 20 of them. The killer finds
-    // all of these, whatever session they are in.
+    // A fork bomb that ends by itself after 60 processes gets at most 20 of them. Later `course
+    // contain` kills all of these, whatever session they are in.
     let script = "for n in $(seq 60); do setsid sleep 300 & done; wait";
     let mut bomb = Command::new(COURSE);
     bomb.args(["contain", &usual.to_string(), "run", "/bin/sh", "-c", script]);

@@ -73,8 +73,8 @@ pub(crate) fn serve(stream: &TcpStream, server: &Server) {
 fn lower_write_watermark(stream: &TcpStream) {
     const ENOUGH: u32 = 16 * 1024;
     let socket = SockRef::from(stream);
-    // An error of setsockopt(2) is ignored: with the kernel's own send buffer the write deadline is
-    // checked less often, and still applies.
+    // An error of setsockopt(2) is ignored: the kernel then reports the socket as writable less
+    // often, so the write deadline is checked less often, but it still applies.
     #[cfg(target_os = "linux")]
     let _ = socket.set_tcp_notsent_lowat(ENOUGH);
     #[cfg(not(target_os = "linux"))]
@@ -156,7 +156,8 @@ fn serve_requests(wire: &mut Wire<'_>, server: &Server) -> Result<(), End> {
         }
         if !response.delay.is_zero() {
             wire.sleep(response.delay)?;
-            // Shutdown may have been requested while the response was delayed.
+            // Shutdown may have been requested while the response was delayed. The response then
+            // announces that the connection is closed.
             context.close |=
                 server.stop.requested() && !wrong(Mutation::DrainUnannounced);
         }

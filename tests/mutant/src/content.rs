@@ -242,7 +242,7 @@ fn unquoted(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// Returns the chunk size that a chunk's first line announces, and the length of the extensions
-/// behind the size's digits, both in bytes.
+/// that follow the size's digits, both in bytes.
 fn chunk_size(line: &[u8]) -> Result<(u64, usize), End> {
     let text = String::from_utf8_lossy(line);
     let (size, extension) = match text.split_once(';') {

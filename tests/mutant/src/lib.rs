@@ -80,8 +80,8 @@ fn list(mutants: impl Iterator<Item = (&'static str, &'static str)>) -> ExitCode
     ExitCode::SUCCESS
 }
 
-/// Returns whether a client can find the mistake by the messages alone, in the server with a thread
-/// for each client. A hunt may assign such a mistake, because it can be found without access to the
+/// Returns whether a client of the threaded server can find the mistake from the requests and
+/// responses alone. A hunt may assign such a mistake, because it can be found without access to the
 /// server's process and without other options.
 fn shows_in_messages(mutant: &Mutant) -> bool {
     const FAMILIES: [&str; 10] = [

@@ -1,5 +1,5 @@
-//! The program `mutant`: the server with the mistakes of the public table, and with none defined
-//! elsewhere.
+//! The program `mutant`: the server that can make each mistake of the public table, but no mistake
+//! that another package defines.
 
 use std::process::ExitCode;
 

@@ -143,8 +143,8 @@ impl<'s> Wire<'s> {
                 }
                 Ok(_) => {}
                 // poll(2) fails if RLIMIT_NOFILE was lowered below the number of polled
-                // descriptors, or if the kernel has no memory. The server then checks the socket
-                // again and again.
+                // descriptors, or if the kernel has no memory. The server then pauses and checks
+                // the socket, again and again.
                 Err(Errno::EINVAL | Errno::ENOMEM) => {
                     while wrong(Mutation::DeafAfterPollFails) {
                         thread::park();

@@ -27,8 +27,8 @@ fn plain(ctx: &mut Ctx<'_>) -> CaseResult<(String, String)> {
         (false, true) => "no Last-Modified",
     };
     if ctx.standards {
-        // The standards only recommend ETag and Last-Modified (SHOULD); the case
-        // `files::validators` tests for them.
+        // The standards only recommend ETag and Last-Modified (SHOULD), so a case that needs them
+        // is skipped if they are missing. The case `files::validators` reports that.
         return Err(Abort::skip(format!("the server sends {missing} with a file")));
     }
     Err(Abort::fail("ETag and Last-Modified in the response with a file", missing))
@@ -59,7 +59,8 @@ fn gets(ctx: &mut Ctx<'_>, fields: &str, status: u16) -> Verdict {
     asks(ctx, fields, status).map(drop)
 }
 
-/// Asserts the status of a request with `field` for `/old.txt`, a file from 1950.
+/// Sends a GET with the field line `field` for `/old.txt`, a file from 1950, and asserts the status
+/// of the response.
 fn asks_of_old(ctx: &mut Ctx<'_>, field: &str, status: u16) -> Verdict {
     let fields = format!("{field}\r\nConnection: close\r\n");
     ctx.ask(request("GET", "/old.txt", &fields))?.is(status).map(drop)

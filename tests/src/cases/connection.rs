@@ -42,8 +42,8 @@ pub(super) const CASES: &[Case] = &[
             let answer = client.response()?;
             answer.is(200)?;
             if !ctx.standards {
-                // RFC 9112 only recommends the field `Connection: close` (SHOULD), but requires the
-                // server to close the connection (MUST).
+                // RFC 9112 requires the server to close the connection (MUST), but only recommends
+                // the field `Connection: close` (SHOULD). The contract demands both.
                 answer.list_has("Connection", "close")?;
             }
             client.assert_closed()
@@ -237,7 +237,8 @@ pub(super) const CASES: &[Case] = &[
         "Unread bytes behind a refused request do not turn the close into a reset, which would destroy the response",
         |ctx| {
             let mut client = ctx.client()?;
-            // The bytes after the malformed first line arrive before the server responds to it.
+            // The other bytes are sent together with the malformed first line, so that they are
+            // still unread when the server refuses the request.
             let mut bytes = b"nonsense\r\n\r\n".to_vec();
             bytes.extend(std::iter::repeat_n(b'x', 48 * 1024));
             client.send(bytes)?;

@@ -101,8 +101,9 @@ fn others_are_served(ctx: &mut Ctx<'_>, greedy: &Greedy, too_much: u64) -> Verdi
         let (before, start) = (greedy.moved(), Instant::now());
         let answered = loop {
             let moved = greedy.moved() - before;
-            // Check for the response only after the counter is read: if this thread was preempted
-            // between the two steps, the response has arrived in the meantime.
+            // Check for the response only after reading the counter. If this thread is preempted
+            // between the two steps, the response still has time to arrive, so a busy machine does
+            // not fail the case.
             if other.peek(Duration::from_millis(10)) != Peek::Nothing {
                 break true;
             }

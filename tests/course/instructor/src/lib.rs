@@ -58,9 +58,9 @@ pub const CASES: &[Case] = &[
 ];
 
 /// The instructor's mutants: servers with one mistake each. Students get the compiled
-/// program, which contains the mutants' names and descriptions, so these give no
-/// mistake away. The comments of the mutants' functions explain the mistakes to the
-/// instructor.
+/// program, which contains the mutants' names and descriptions, so the names and
+/// descriptions give no mistake away. The comments of the mutants' functions explain
+/// the mistakes to the instructor.
 pub const MUTANTS: &[PrivateMutant] = &[
     PrivateMutant { name: "alder", wrong: "is wrong", change: ends_at_a_dot },
     PrivateMutant { name: "birch", wrong: "is wrong", change: tires },

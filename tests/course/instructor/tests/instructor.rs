@@ -58,7 +58,7 @@ fn grade(user: u32, mutant: usize, text: &str) -> Hunt {
     let mut command = Command::new(env!("CARGO_BIN_EXE_instructor"));
     command.args(["hunt", "--server", HUNTED, "--student", &student.expect("a student")]);
     command.arg("--secret").arg(&secret).arg("--client").arg(&client);
-    // The grader refuses to run a client as root, so root names another user.
+    // The grader refuses to run a client as root, so a test that runs as root names another user.
     if is_root() {
         command.args(["--user", &user.to_string()]);
     }
@@ -76,9 +76,9 @@ fn is_root() -> bool {
 
 #[test]
 fn a_client_is_graded_by_both_servers() {
-    // This client leaves a file in each directory, and gives no verdict if it finds the file in a
-    // later run. Each run must find none. In /tmp, only a grader that runs as root deletes what a
-    // client leaves.
+    // This client creates the file `kept` in each of these directories, and gives no verdict if the
+    // file already exists. So the grader must delete the file between two runs. In /tmp, only a
+    // grader that runs as root does so.
     let places = if is_root() { "$HOME $TMPDIR /tmp" } else { "$HOME $TMPDIR" };
     let counts = format!(
         "#!/bin/sh\nfor place in {places}; do\n[ -e $place/kept ] && exit 3\n\
@@ -92,7 +92,8 @@ fn a_client_is_graded_by_both_servers() {
         (0, "#!/bin/sh\necho exit status 1\nexit 3\n"),
         (0, &counts),
     ];
-    // A hunt mostly waits, so all are graded at the same time, each as another user.
+    // Grading a hunt mostly means waiting, so all hunts are graded at the same time, each as a
+    // different user.
     let hunts: Vec<_> = thread::scope(|scope| {
         let grading =
             |(user, (mutant, text))| scope.spawn(move || grade(user, mutant, text));

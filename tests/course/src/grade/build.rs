@@ -74,7 +74,8 @@ impl Base {
             toolchain_name: format!("toolchain-{toolchain}"),
             program: program.to_owned(),
         };
-        // A submission that could open this file could lock it, and keep other graders waiting.
+        // Only the grader's user can open the lock file: a submission that could open it could lock
+        // it, too, and keep other graders waiting.
         let lock = base.directory.with_extension("lock");
         let lock = File::options().create(true).append(true).mode(0o600).open(lock)?;
         let _lock =

@@ -12,23 +12,22 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use nix::unistd::geteuid;
 
-/// The directory that takes the place of a repository's own if other users cannot enter the
-/// repository.
+/// The shared directory if other users cannot enter the repository.
 const SYSTEM: &str = "/var/cache/course-grade";
 
 /// Returns the shared directory for the repository in `checkout`, and creates it if it is missing:
 /// `target/course/grade` in the repository or, if the grader is root and other users cannot enter
-/// that directory, a directory of the system.
+/// that directory, `/var/cache/course-grade`.
 ///
 /// # Errors
 ///
-/// Fails if the directory cannot be created, or if another user than root could change the system's
-/// directory.
+/// Fails if the directory cannot be created, or if another user than root could change
+/// `/var/cache/course-grade`.
 pub fn directory(checkout: &Path) -> anyhow::Result<PathBuf> {
     directory_or(checkout, Path::new(SYSTEM))
 }
 
-/// Does the work of [`directory`], with `system` as the directory of the system.
+/// Does the work of [`directory`], with `system` in place of `/var/cache/course-grade`.
 ///
 /// # Errors
 ///
@@ -36,7 +35,7 @@ pub fn directory(checkout: &Path) -> anyhow::Result<PathBuf> {
 pub fn directory_or(checkout: &Path, system: &Path) -> anyhow::Result<PathBuf> {
     let own = checkout.join("target/course/grade");
     fs::create_dir_all(&own).with_context(|| own.display().to_string())?;
-    // Only root runs a submission as another user.
+    // A grader that is not root runs submissions as its own user, which can enter the repository.
     if !geteuid().is_root() || all_can_enter(&own)? {
         return Ok(own);
     }
@@ -46,7 +45,8 @@ pub fn directory_or(checkout: &Path, system: &Path) -> anyhow::Result<PathBuf> {
     for directory in system.ancestors() {
         let metadata = directory.metadata().with_context(context)?;
         let (mode, owner) = (metadata.mode(), metadata.uid());
-        // In a sticky directory, such as /tmp, one user cannot replace the files of another.
+        // A sticky directory, such as /tmp, counts as private although every user can write there:
+        // one user cannot replace the files of another in it.
         let is_private = owner == 0 && (mode & 0o022 == 0 || mode & 0o1000 != 0);
         ensure!(
             is_private && mode & 0o001 != 0,
@@ -98,15 +98,16 @@ mod tests {
         assert_eq!(directory_or(&open, &system)?, own(&open));
         let used = directory_or(&closed, &system)?;
         if !geteuid().is_root() {
-            // The submission then runs as the grader's own user, which can enter the repository.
+            // Without root, a submission runs as the grader's own user, which can enter the
+            // repository.
             assert_eq!(used, own(&closed));
             return Ok(());
         }
         assert_eq!(used, system.canonicalize()?);
         assert_eq!(used.metadata()?.permissions().mode() & 0o777, 0o755);
         assert_eq!(directory_or(&closed, &system)?, used);
-        // Neither the system's directory nor a directory above it may be another user's or open
-        // for writing, and every user must be able to enter it.
+        // The directory `system`, or a directory above it, is refused if another user owns it or
+        // may write to it, or if some users cannot enter it.
         for directory in [&system, &base.path().join("var")] {
             for mode in [0o777, 0o775, 0o700] {
                 set_mode(directory, mode)?;
@@ -121,7 +122,8 @@ mod tests {
             chown(directory, Some(0.into()), None)?;
         }
         assert_eq!(directory_or(&closed, &system)?, used);
-        // The repository is closed, too, if its own `target` is.
+        // A repository whose `target` other users cannot enter is treated like one that they cannot
+        // enter at all.
         set_mode(&open.join("target"), 0o700)?;
         assert_eq!(directory_or(&open, &system)?, used);
         Ok(())

@@ -57,8 +57,8 @@ impl Confinement {
         }
         unistd::setsid().context("setsid")?;
         umask(Mode::S_IWGRP | Mode::S_IWOTH);
-        // A limit of this process that is lower than the confinement's is kept: the suite may have
-        // set it.
+        // If this process already has a lower limit than the confinement's, the lower limit stays:
+        // the suite may have set it for a case.
         for (resource, most) in [
             (Resource::RLIMIT_CORE, 0),
             (Resource::RLIMIT_CPU, self.cpu),
@@ -143,7 +143,8 @@ impl Confinement {
         let bytes = vec![0; self.file as usize + 1];
         holds("the size of a file", fs::write(&file, bytes).is_err());
         let _ = fs::remove_file(&file);
-        // macOS enforces limits neither on the address space nor on processes: see `not_contained`.
+        // macOS enforces limits neither on the address space nor on processes: see
+        // `Sandbox::not_contained`.
         if cfg!(not(target_vendor = "apple")) {
             let mut large = Vec::<u8>::new();
             let large =

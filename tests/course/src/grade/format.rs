@@ -273,8 +273,9 @@ fn csv(report: &Report) -> String {
     text
 }
 
-/// Returns a text as a field of a CSV file (RFC 4180, section 2). A field that a spreadsheet would
-/// take for a formula begins with an apostrophe.
+/// Returns a text as a field of a CSV file (RFC 4180, section 2). If a spreadsheet would take the
+/// text for a formula, the field begins with an additional apostrophe, by which the spreadsheet
+/// recognizes it as text.
 fn field(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let text = if formula { format!("'{text}") } else { text.to_owned() };

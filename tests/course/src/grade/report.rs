@@ -70,7 +70,8 @@ impl Report {
         self.parts.iter().map(PartReport::earned).sum()
     }
 
-    /// Returns the points that the submission could have earned on this machine.
+    /// Returns the points that a perfect submission would have earned on this machine: those of all
+    /// parts of which the machine could judge at least one case.
     pub fn possible(&self) -> Points {
         self.parts.iter().map(PartReport::possible).sum()
     }
@@ -97,8 +98,8 @@ impl Report {
         self.complete && self.earned() == self.possible() && self.possible() > Points(0)
     }
 
-    /// Returns the name of a part that `part` needs and in which the submission could have earned
-    /// points but has none, if there is such a part.
+    /// Returns the name of the first part that `part` needs and in which the submission has no
+    /// points although it could have earned some; `None` if there is no such part.
     pub fn unmet_need<'p>(&self, part: &'p Part) -> Option<&'p str> {
         let zero = |name: &&String| {
             let needed = self.parts.iter().find(|other| other.part.name == **name);
@@ -136,9 +137,9 @@ impl PartReport {
         if self.judged() == 0 { Points(0) } else { self.part.points }
     }
 
-    /// Marks the cases after the first [`MOST_HANGS`] that hung as not reached, even if they were
-    /// judged at the same time. So the score does not depend on how many cases are judged at the
-    /// same time.
+    /// Marks all cases after the first [`MOST_HANGS`] hanging cases as not reached, except skipped
+    /// ones, even if they have been judged. So the score does not depend on how many cases are
+    /// judged at the same time.
     pub fn end_after_hangs(&mut self) {
         let mut hangs = 0;
         for entry in &mut self.cases {

@@ -232,8 +232,9 @@ impl Sandbox {
             RunAs::Same => None,
         };
         if user.is_none() {
-            // The kernel's limit counts all processes of the grader's user, so the number of
-            // processes that already run is added to the limit.
+            // The submission runs as the grader's own user, and the kernel's limit counts all
+            // processes of that user. So the number of its threads that already run is added to the
+            // limit.
             let me = unistd::getuid();
             let mine = processes::all().into_iter().filter(|p| p.uid == me.as_raw());
             processes += mine.map(|process| process.threads).sum::<u64>();
@@ -396,8 +397,8 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// Fails if the program cannot be started. A program that is killed because it exceeds a limit
-    /// is no error, but has not succeeded.
+    /// Fails if the program cannot be started. A program that exceeds a limit is killed, which is
+    /// not an error: `success` is then `false`.
     pub fn run(
         &self,
         program: &Path,
@@ -567,8 +568,8 @@ impl Sandbox {
     }
 
     /// Reaps all children of the grader that have ended, among them processes that the submission
-    /// has left behind. Must not be called while a server runs, because the suite itself waits for
-    /// its servers.
+    /// has left behind. Must not be called while a server runs: it could reap a server whose exit
+    /// status the suite still waits for.
     pub fn reap(&self) {
         while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             if status == WaitStatus::StillAlive {
@@ -735,8 +736,8 @@ fn lock(uid: Uid) -> anyhow::Result<Flock<File>> {
     let context = || path.display().to_string();
     let open = File::options().create(true).append(true).mode(0o600).open(&path);
     let file = open.with_context(context)?;
-    // A file that an earlier edition of the course has created may have a mode that lets other
-    // users open it.
+    // An earlier edition of the course may have created the file with a mode that lets other users
+    // open it, so the mode is set again.
     file.set_permissions(fs::Permissions::from_mode(0o600)).with_context(context)?;
     let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => return Ok(lock),

@@ -9,11 +9,12 @@ use std::{env, fs};
 
 use anyhow::{Context as _, ensure};
 
-/// The directories whose direct subdirectories may be open to every user for writing.
+/// The directories whose direct subdirectories are searched for those in which every user may
+/// write.
 const PARENTS: [&str; 4] = ["/", "/var", "/run", "/dev"];
 
-/// The number of bytes that a file or directory counts at least: an empty file has no block on the
-/// disk, but an inode and a name.
+/// The smallest size, in bytes, that a file or directory is counted with. Even an empty file, which
+/// occupies no block on the disk, needs an inode and a name.
 const LEAST: u64 = 4096;
 
 /// The kinds of System V IPC objects: the name of each in `/proc/sysvipc`, and the option of

@@ -19,9 +19,9 @@ const MUCH: usize = 12_000_000;
 /// Returns a client that has requested [`MUCH`] bytes, after the server's kernel has given the
 /// connection a large send buffer.
 fn asks_for_much(ctx: &mut Ctx<'_>) -> CaseResult<Client> {
-    // With a receive buffer of 64 KiB the client's kernel announces room whenever the client has
-    // read about 64 KiB. With a larger buffer the kernel would announce room too rarely for the
-    // server to notice progress before its deadline.
+    // With a receive buffer of 64 KiB the client's kernel reports free space to the server whenever
+    // the client has read about 64 KiB. With a larger buffer the kernel would do so too rarely for
+    // the server to notice progress before its deadline.
     let mut client = ctx.client_with(Some(64 * 1024))?;
     // During a fast transfer the server's kernel enlarges the connection's send buffer to its
     // maximum.

@@ -153,7 +153,8 @@ pub(super) const CASES: &[Case] = &[
             left.reset();
             if matches!(ctx.profile.name, "spin" | "select") {
                 // The servers `select` and `spin` do not watch a connection whose response is
-                // delayed, so they notice the reset only when the response is due.
+                // delayed. They notice the reset only when the response is due, after 50 s, so the
+                // case does not wait for it.
                 return stays.assert_no_data("it sleeps for 50 s");
             }
             ctx.poll_until_counter("open", 2)?;
@@ -181,7 +182,8 @@ pub(super) const CASES: &[Case] = &[
             thaw(ctx)?;
             if matches!(ctx.profile.name, "spin" | "select") {
                 // The servers `select` and `spin` do not watch a connection whose response is
-                // delayed, so they notice the reset only when the response is due.
+                // delayed. They notice the reset only when the response is due, after 50 s, so the
+                // case does not wait for it.
                 return stays.assert_no_data("it sleeps for 50 s");
             }
             ctx.poll_until_counter("open", 2)?;
@@ -230,8 +232,8 @@ pub(super) const CASES: &[Case] = &[
                 for client in &mut held {
                     client.send(get("/plaintext"))?;
                 }
-                // The server is not interested in the input of the client `sleeper` until the
-                // delayed response has been sent.
+                // The client `sleeper` still waits for its delayed response. Until that is sent,
+                // the server is not interested in further input from this client.
                 sleeper.send(get("/plaintext"))?;
                 thaw(ctx)?;
                 for client in &mut held {

@@ -11,7 +11,8 @@ use crate::fixture::pattern;
 use crate::verdict::{Verdict, ensure};
 
 /// Sends `bytes` and the end of file in one segment. Asserts that the server responds with
-/// `status`, or, for `None`, without a response, and closes the connection.
+/// `status`, and then closes the connection. If `status` is `None`, asserts that the server closes
+/// the connection without a response.
 fn ends_with(ctx: &mut Ctx<'_>, bytes: &[u8], status: Option<u16>) -> Verdict {
     ctx.serve(&[NEVER_IDLE])?;
     for _ in 0..20 {
@@ -138,8 +139,8 @@ pub(super) const CASES: &[Case] = &[
             for _ in 0..3 {
                 client.send(get("/bytes/10000000"))?;
                 client.wait_until_read();
-                // By the time the other clients have been served, the first response fills the
-                // socket buffers.
+                // Serving other clients takes long enough for the first response to fill the socket
+                // buffers.
                 for _ in 0..3 {
                     if ctx.profile.has(crate::profile::Capability::ManyClients) {
                         ctx.assert_healthy()?;

@@ -28,7 +28,7 @@ fn wait_until_back(
 fn all_kinds(ctx: &mut Ctx<'_>) -> Verdict {
     ctx.assert_healthy()?;
     ctx.ask(get_and_close("/there-is-no-such-thing"))?.is(404)?;
-    // Other cases test the refusal of this malformed request.
+    // The response to this malformed request is ignored, because other cases test the refusal.
     let _ = ctx.ask("nonsense\r\n\r\n");
     ctx.client()?.close();
     let mut half = ctx.client()?;

@@ -45,10 +45,10 @@ fn grows_less_than(
 ) -> Verdict {
     let each = match ctx.profile.model {
         // Each client's child process shares anonymous pages with the parent, and `memory` counts
-        // these pages again for each child.
+        // these pages again for each child: up to 1 MiB more is allowed.
         Model::ProcessPerClient => 1024,
         // The child processes exist before the clients connect, but each takes more memory when it
-        // first serves a client.
+        // first serves a client: up to 512 KiB more is allowed.
         Model::PoolOfProcesses => 512,
         _ => 128,
     };
@@ -124,7 +124,7 @@ pub(super) const CASES: &[Case] = &[
         for _ in 0..12 {
             let mut client = ctx.client()?;
             let head = request("POST", "/echo", "Transfer-Encoding: chunked\r\n");
-            // The chunk is large enough for the server to reserve room for more content, but no
+            // The chunk is large enough for the server to reserve memory for more content, but no
             // more content follows.
             client.send([&head[..], b"2ee0\r\n", &[b'x'; 0x2ee0]].concat())?;
             client.wait_until_read();

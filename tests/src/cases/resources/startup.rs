@@ -69,8 +69,8 @@ const LOADED: u32 = 16 * 1024;
 
 pub(super) const CASES: &[Case] = &[
     case("start_with_few_descriptors", Contract, "contract, Starting and stopping; EMFILE", "However few descriptors a process may have, a server that prints `listening on` serves a client; any other exits with one line that says why", |ctx| {
-        // Before the server `fork` creates a process for a client, it counts its threads, and the
-        // counting takes one more descriptor.
+        // Before the server `fork` creates a process for a client, it counts its threads, which
+        // takes one more descriptor. If it has none left, it answers 503.
         let process = ctx.profile.model == Model::ProcessPerClient;
         let statuses: &[u16] = if process { &[200, 503] } else { &[200] };
         for count in 5..40 {

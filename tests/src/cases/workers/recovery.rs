@@ -13,7 +13,8 @@ use crate::verdict::{Verdict, ensure};
 const BACK: &str = "Chapter 2, \"Every deadline gives a worker back\"";
 
 /// Occupies all workers, all but one of them by clients that are stuck, and asserts that another
-/// client is answered only after the deadline has closed a stuck client.
+/// client is answered only after the server has disconnected a stuck client because of the
+/// deadline.
 fn assert_deadline_frees_worker(
     ctx: &mut Ctx<'_>,
     deadline: &str,
