@@ -75,8 +75,8 @@ impl ProcessGuard {
         ProcessGuard(pid)
     }
 
-    /// Drops the guard of a process that has ended by itself, without killing the process: another
-    /// process may have its ID by now.
+    /// Drops the guard of a process that has ended by itself. Sends no signal, because another
+    /// process may have the same ID by now.
     pub(crate) fn ended(self) {
         running().retain(|other| *other != self.0);
         std::mem::forget(self);
@@ -101,7 +101,8 @@ pub(crate) fn end_on_signals() -> Result<()> {
 
 /// Kills all guarded processes with their descendants, then exits with status `code`.
 pub(crate) fn end(code: i32) -> ! {
-    // The lock on `RUNNING` is held until the exit, so that no further child starts.
+    // The lock on `RUNNING` is held until the exit, so that no other thread starts a child that
+    // would go on running.
     let running = running();
     for child in running.iter().filter_map(|id| i32::try_from(*id).ok()) {
         end_with_descendants(Pid::from_raw(child));

@@ -22,7 +22,8 @@ use clap::{Args, Command, FromArgMatches};
 use crate::live::LabApi;
 use crate::paths::Paths;
 
-/// Whether the server can stream a response's body while the body is being produced.
+/// Whether the book's server can stream a response's body while the body is being produced:
+/// `coroutine` can, and `poll` cannot.
 const CAN_STREAM: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
 
 /// Binds the book's listener to the address `listen`.

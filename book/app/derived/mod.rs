@@ -42,7 +42,7 @@ const FILES: [&str; 8] = [
     "weeks.md",
 ];
 
-/// Returns whether a file in `src/generated/` is derived.
+/// Returns whether the file called `name` in `src/generated/` is one of the derived files.
 pub(crate) fn writes(name: &str) -> bool {
     FILES.contains(&name) || small::SERVERS.iter().any(|(.., file)| *file == name)
 }

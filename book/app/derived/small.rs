@@ -31,8 +31,8 @@ pub(super) const SERVERS: [(&str, &str, &str); 11] = [
 type Reasons<'l> = Vec<(&'l str, Vec<&'l str>)>;
 
 /// Returns the number of cases that a server passes, followed by folded tables of the other cases
-/// with the reasons from the server's list: the cases that the server must fail, and the cases
-/// that are races.
+/// with the reasons from the server's list: the cases that the server must fail, and those that it
+/// may pass or fail because their outcome is a race.
 pub(super) fn table(paths: &Paths, chapter: &str, server: &str) -> Result<String> {
     let list = paths.checkout().join(chapter).join("tests/small").join(server);
     let list = read(&list.with_extension("txt"))?;

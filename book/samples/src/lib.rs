@@ -69,7 +69,7 @@ pub struct Spawn {
 pub enum Switch {
     /// Processor time of one repeat, in nanoseconds.
     Took(f64),
-    /// Memory of many suspended coroutines.
+    /// Memory of many suspended coroutines, and the processor time to create one.
     Holds {
         /// Bytes of memory per coroutine.
         own: f64,

@@ -55,9 +55,11 @@ fn pair<F: variants::Form>() -> Result<Switch> {
     })
 }
 
-/// Creates a coroutine with the given stack. `body` must use no thread-local.
+/// Creates a coroutine with the given stack. `body` must use no thread-local variable, so that the
+/// conditions of `Coroutine::new` hold.
 fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
-    // SAFETY: `body` uses no thread-local: no function in this file passes a body that does.
+    // SAFETY: all conditions of `Coroutine::new` are about thread-local variables, and `body` uses
+    // none: no function in this file passes a body that does.
     unsafe { Coroutine::new(stack, id, body) }
 }
 

@@ -20,7 +20,7 @@ const SOURCE_ADDRESSES: usize = 250;
 #[derive(Debug)]
 pub(super) struct Connection {
     socket: Option<TcpStream>,
-    /// Whether the server has accepted the connection: connecting, or a write, has succeeded.
+    /// Whether the connection is known to be established, because connecting or a write succeeded.
     pub connected: bool,
     /// Whether writing has failed. Bytes received before the failure can still be read.
     pub broken: bool,

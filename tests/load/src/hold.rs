@@ -71,8 +71,8 @@ fn send_to_all(
         }
         if clients.now() >= last_report + REPORT_INTERVAL {
             last_report = clients.now();
-            // Only the clients before `index` are counted: the later ones still have `served` set
-            // by their opening response.
+            // Only the clients before `index` have sent again and are counted. In the later ones
+            // `served` is still set by the response to their first request.
             progress(
                 clients.connections[..index].iter().filter(|one| one.served).count(),
             );

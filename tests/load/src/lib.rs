@@ -41,8 +41,8 @@ pub use plan::{Errors, Outcome, Phase, Plan};
 use schedule::Schedule;
 use stats::running;
 
-/// Number of connections that may wait for a response at the same time while all connections are
-/// opened: fewer than a listen backlog holds, so that no SYN is dropped and resent.
+/// Number of connections that may wait for a response at the same time during the opening of all
+/// connections: fewer than a listen backlog holds, so that no SYN is dropped and resent.
 const MAX_PENDING: usize = 500;
 /// The time without any response after which more connections may be opened, in nanoseconds: a
 /// server with a fixed number of workers serves further clients only after the clients in service

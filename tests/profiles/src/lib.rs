@@ -1,8 +1,8 @@
 //! The table of servers: each server's profile, and the capabilities that follow from it.
 //!
-//! If a server has a capability, the server must pass the capability's case; if it lacks the
-//! capability, the case asserts the limitation. The book's capability matrix is generated from this
-//! table.
+//! The client suite has a test case for each capability. A server that has the capability must pass
+//! the case; for a server that lacks it, the case asserts the limitation instead. The book's
+//! capability matrix is generated from this table.
 
 /// An ability that some servers have and others lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

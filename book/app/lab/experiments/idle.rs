@@ -144,7 +144,7 @@ fn row(run: &Run<'_>, server: &'static str, idle: usize) -> Result<Row> {
 
 /// Connects from another address than that of the idle clients. More than half of the ports of the
 /// idle clients' address may be in use; connect(2) would then try thousands of ports before it
-/// finds a free one, and half a millisecond would count as the server's latency.
+/// finds a free one, and the half millisecond of this search would count as the server's latency.
 fn connect(address: SocketAddr) -> Result<TcpStream> {
     let client = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if cfg!(target_os = "linux") {

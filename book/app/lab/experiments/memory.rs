@@ -4,7 +4,7 @@
 //! connection, and send nothing more. Then the server's own memory is read (`RssAnon` of proc(5):
 //! the pages that the server itself has written, not the pages of its program and not the kernel's
 //! sockets), a fresh client is served, all clients leave, and the server must close every
-//! descriptor. These steps are then repeated with as many clients.
+//! descriptor. These steps are then repeated with the same number of new clients.
 
 use anyhow::Result;
 use ch01_blocking::program::raise_descriptor_limit;

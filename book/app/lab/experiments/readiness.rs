@@ -160,8 +160,8 @@ fn find<'r>(
     rows.find(|row| row.mechanism == mechanism)
 }
 
-/// Returns a table's cell: the row's figures as `show` formats them, or the number of descriptors
-/// after which the poller had no room. Without a row, the cell is a dash.
+/// Returns a table's cell: the row's figures as `show` formats them, or, if the poller refused a
+/// descriptor, the number that it had accepted before. Without a row, the cell is a dash.
 fn cell(row: Option<&Row>, show: &dyn Fn(Summary, Summary) -> String) -> String {
     match row {
         Some(Row { cpu: Some(cpu), wall: Some(wall), .. }) => show(*cpu, *wall),
