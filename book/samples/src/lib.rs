@@ -27,8 +27,8 @@ pub struct Herd {
 /// A message from a process of idle clients, for `lab hold`.
 #[derive(Serialize, Deserialize)]
 pub enum Hold {
-    /// The number of clients that have been answered so far in the current round: the first, or the
-    /// second.
+    /// The number of clients that have been answered so far in the current round. In the first
+    /// round each client sends its first request, and in the second round its second.
     Answered(usize),
     /// The first round has ended, and the clients are idle.
     Holding,

@@ -202,7 +202,7 @@ fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
     let memory = during.each(before.mean_of_kernel(after), connections);
     let change = (after.kernel - before.kernel).abs();
     let drift = change / (memory.kernel.abs() * connections as f64).max(1.0);
-    // Each connection has two sockets on this machine, one for each end.
+    // Two new sockets are expected for each connection, because both ends are on this machine.
     let expected = 2.0 * connections as f64;
     let drift = drift.max((new_sockets - expected).abs() / expected);
     Ok(Row {

@@ -15,7 +15,7 @@ use crate::lab::tools::peers;
 
 /// The two servers, which are programs in tests/peers.
 const SERVERS: [&str; 2] = ["floor", "uring"];
-/// The kinds of load, by the names of their cells in `compare`.
+/// The kinds of load, by their names in `compare`: connections, and requests in flight on each.
 const LOADS: [&str; 3] = ["64x1", "64x16", "1000x1"];
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {

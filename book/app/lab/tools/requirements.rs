@@ -89,7 +89,7 @@ fn first(path: &str) -> Option<u64> {
 /// The distribution of connections over processes, and the resources that these processes require.
 #[derive(Debug)]
 pub(crate) struct Requirements {
-    /// The number of connections between each server and its process of clients.
+    /// The numbers of connections, one for each pair of a server and its process of clients.
     pub shares: Vec<usize>,
     rows: Vec<Requirement>,
 }

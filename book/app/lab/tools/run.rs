@@ -48,9 +48,9 @@ impl Run<'_> {
         self.progress.step(what);
     }
 
-    /// Measures a row for each cell in `cells`, and shows the charts after each cell. Each cell is
-    /// a step with the name that the function `name` returns. `parts` makes tables and charts of
-    /// the rows measured so far.
+    /// Measures a row for each element of `cells`, such as a server with a number of clients. Each
+    /// measurement is a step of the run, with the name that the function `name` returns. After each
+    /// step, shows the charts that `parts` makes of the rows measured so far.
     pub fn rows<C, R: Serialize>(
         &self,
         cells: Vec<C>,
