@@ -104,9 +104,9 @@ pub fn later(from: Instant, time: Duration) -> Instant {
     from + time.min(LONGEST)
 }
 
-/// Number of checks within one write deadline whether the client takes the bytes sent to
-/// it. A client that stops taking bytes is cut off one write deadline after the next
-/// check, so at most a sixteenth of that deadline late.
+/// Number of times, within one write deadline, that a blocked write checks whether the
+/// client takes bytes. A client that stops taking bytes is cut off one write deadline
+/// after the check that follows, so at most a sixteenth of the deadline late.
 const CHECKS: u32 = 16;
 
 impl Timeouts {

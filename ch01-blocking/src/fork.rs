@@ -43,8 +43,9 @@ pub fn run(
                     on_child_exit(number, site);
                 });
                 if children.count() == 0 {
-                    // A killed child has not returned the bytes that it had claimed
-                    // from the memory budget. Now no child is left to hold any.
+                    // A child that was killed has not returned the bytes that it had
+                    // claimed from the memory budget. When no child is left, no claim
+                    // is valid any longer, and the whole budget is free again.
                     site.limits.buffered.refill();
                 }
                 continue;

@@ -38,7 +38,8 @@ pub fn run(
         })?;
         let ready = listener.ready().inspect_err(|_| stop.request());
         while let Accept::Client(client) = listener.accept(stop.as_fd(), None) {
-            // The other open connections are those of sibling processes: see chapter 2.
+            // This process has no other open connection. In chapter 2's `prefork`,
+            // sibling processes have some, and they count too.
             let others = site.stats.connection_opened();
             let admission =
                 Admission::decide(others, usize::MAX, options.max_connections);

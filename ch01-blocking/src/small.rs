@@ -72,7 +72,8 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
         Err(httparse::Error::TooManyHeaders) => return Refused(431, "too many fields"),
         Err(_) => return Refused(400, "a malformed head"),
     };
-    // A line that ends with LF alone is ambiguous: httparse accepts it, others do not.
+    // A line that ends with LF alone is refused: httparse accepts it, but other parsers
+    // do not, so a proxy could read the request differently.
     let bare = |at: usize| bytes[at] == b'\n' && (at == 0 || bytes[at - 1] != b'\r');
     if (0..length).any(bare) {
         return Refused(400, "a line that ends with LF alone");
@@ -112,8 +113,8 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     Parsed::Complete(Request { method, path, content, keep_alive }, end)
 }
 
-/// Returns whether the field `Host` may contain this byte. Percent-encoding is left
-/// out.
+/// Returns whether this parser accepts the byte in the field `Host`. It accepts no
+/// percent-encoded hosts.
 fn is_host(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~:[]".contains(byte)
 }

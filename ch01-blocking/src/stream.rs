@@ -147,10 +147,10 @@ impl<'a> Blocking<'a> {
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
-            // A write of more than `WRITE_STEP` bytes may block, and takes so long that
-            // one more system call for the unacknowledged bytes does not matter. If a
-            // shorter write blocks, the measurement of progress starts one check
-            // interval later.
+            // A write of more than `WRITE_STEP` bytes may block, so the measurement of
+            // progress starts before it. That costs one more system call, which is
+            // little compared with the write. For a shorter write the measurement
+            // starts only if the write has blocked for one check interval.
             if most > WRITE_STEP {
                 let socket = self.guard.entry.socket.as_fd();
                 self.progress.begin(|| sys::unacked_bytes(socket));
@@ -314,8 +314,8 @@ impl Write for Blocking<'_> {
 ///
 /// # Errors
 ///
-/// Those of sendfile(2), unless it does not support the file or is not allowed: then
-/// the bytes are copied through a buffer instead.
+/// Those of sendfile(2). No error is returned if sendfile(2) does not support the file,
+/// or is forbidden by a sandbox: then the bytes are copied through a buffer.
 #[cfg(target_os = "linux")]
 pub fn send_file(
     socket: &impl AsFd,

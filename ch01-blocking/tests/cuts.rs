@@ -100,8 +100,8 @@ fn every_byte_boundary() {
     }
 }
 
-/// An inbox that is idle or cleared gives the bytes that it has claimed back to the
-/// budget.
+/// An inbox returns all claimed bytes to the memory budget when its last request is
+/// answered, and when it is cleared.
 #[test]
 fn the_budget_comes_back() {
     let limits = Limits::default();

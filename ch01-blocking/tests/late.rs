@@ -58,8 +58,9 @@ fn a_connection_registered_after_the_last_closed_is_answered() -> io::Result<()>
     let connections = Connections::new(&site);
     let received = thread::scope(|scope| {
         scope.spawn(|| connections.drain(LONG)); // no connection is registered
-        // `drain` holds the lock of the set from before it sets the flag `is_draining`
-        // until it has found the set empty. So the connection is registered after that.
+        // `drain` takes the lock of the set, sets the flag `is_draining`, finds the set
+        // empty, and only then releases the lock. Registering takes the same lock, so
+        // after the flag is seen it happens only when `drain` has found the set empty.
         while !site.is_draining() {
             thread::yield_now();
         }

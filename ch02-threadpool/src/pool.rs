@@ -118,8 +118,8 @@ fn spawn<'scope, 'env>(
         main();
     };
     thread::Builder::new().stack_size(STACK).spawn_scoped(scope, main)?;
-    // A thread takes memory when it begins to run. `spawn` waits until it runs, so that
-    // the next call of `check_memory` finds that memory in use.
+    // A new thread allocates memory when it begins to run. This function returns only
+    // after that, so that the next call of `check_memory` counts this memory as used.
     let _ = has_begun.recv();
     Ok(())
 }

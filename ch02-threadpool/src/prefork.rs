@@ -127,7 +127,8 @@ pub fn supervise(
             site.reclaim(slot.usage);
             empty_slots.push(slot.emptied(Exit(status).to_string()));
         });
-        // The reports are read after reaping, because a child reports before it exits.
+        // The reports are read after reaping: a child writes its report before it
+        // exits, so the report of each reaped child is in the pipe by now.
         for report in reports.take() {
             match report.as_str() {
                 "" if starting > 0 => {

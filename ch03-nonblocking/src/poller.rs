@@ -103,9 +103,8 @@ pub struct Ready {
     pub readable: bool,
     /// Whether a write would return without blocking.
     pub writable: bool,
-    /// Whether the peer may have finished sending; there may be bytes to read before
-    /// the end of file. Also `true` for a descriptor with urgent data: a read stops at
-    /// the urgent byte, although more bytes may follow.
+    /// Whether a read that returns fewer bytes than were asked for may leave something
+    /// unread: an end of file, or the bytes behind urgent data, at which a read stops.
     pub eof: bool,
     /// Whether the connection has failed or has ended in both directions.
     pub broken: bool,

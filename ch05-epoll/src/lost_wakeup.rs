@@ -117,7 +117,8 @@ impl Connection {
 
     // ANCHOR: on_readable
     /// Reads from a socket that was reported readable, and answers requests. Returns
-    /// whether the connection stays open. The event is reported only once.
+    /// whether the connection stays open. Bytes that are left unread are not reported
+    /// again.
     fn on_readable(&mut self, site: &Site, options: &Options) -> io::Result<Next> {
         let mut piece = [0; PIECE];
         loop {

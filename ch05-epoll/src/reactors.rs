@@ -1,4 +1,5 @@
-//! `reactors`: one event loop per core; the loops share nothing but the waiting clients.
+//! `reactors`: one event loop per core. A connection belongs to the loop that accepts
+//! it.
 //!
 //! An event loop uses one core, and a machine has several. So this server runs several
 //! loops, each with its own connections, in threads and, since descriptors are limited per
@@ -49,8 +50,9 @@ pub enum Listeners {
 // ANCHOR_END: listeners
 
 // ANCHOR: run
-/// Serves until `stop` is requested and the connections are drained. With several
-/// processes, the caller must have only one thread, because fork(2) copies only one.
+/// Serves until `stop` is requested and the connections are drained. If the options ask
+/// for several processes, the calling process must have only one thread, because
+/// fork(2) copies only the thread that calls it.
 ///
 /// # Errors
 ///

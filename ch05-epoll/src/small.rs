@@ -86,8 +86,9 @@ pub fn level(wait: Wait) -> Option<EpollFlags> {
     match wait {
         Wait::Read => Some(EpollFlags::EPOLLIN),
         Wait::Write => Some(EpollFlags::EPOLLOUT),
-        // The socket of a connection that waits for a time is taken off the kernel's
-        // list: epoll would report a reset in every round, even without interest.
+        // The socket of a connection that only waits until a point in time is taken off
+        // the kernel's list. On the list, epoll would report a reset in every round,
+        // even without interest.
         Wait::Time => None,
     }
 }

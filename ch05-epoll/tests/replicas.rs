@@ -223,9 +223,10 @@ fn orders_taken(
     until("the balancer listens", || balancer.is_listening());
     for number in 0..NAMES.len() {
         let mut connection = None;
-        // The first requests make the balancer open connections to the replicas that it
-        // keeps, so it sends the order on a kept connection. There, a replica's close
-        // is most easily mistaken for the end of an idle connection.
+        // The first requests make the balancer open connections to the replicas and
+        // keep them, so it sends the order on a connection that was idle. If a replica
+        // closes that connection without a response, the balancer may take it for an
+        // idle connection that timed out, and repeat the order.
         for _ in NAMES {
             until("a replica is found", || {
                 clients::exchange(own, &mut connection, clients::NAME.0)

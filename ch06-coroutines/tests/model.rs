@@ -139,8 +139,8 @@ fn model(script: Vec<Step>) -> (Log, bool) {
         (Log::new(), vec![new(script)], VecDeque::from([0]));
     while let Some(number) = queue.pop_front() {
         let mut again = all[number].begun && {
-            // A script that has waited continues with the step after its wait. Only a script that
-            // has waited in a join repeats the join.
+            // A script that is resumed continues after the step in which it waited. Only a join is
+            // repeated, to check whether the joined coroutine has ended.
             let script = &all[number];
             matches!(script.steps.get(script.at), Some(Step::Join))
         };

@@ -1,5 +1,5 @@
-//! Tests with little address space: the pool uses what is left, and a client for which there is no
-//! stack gets a 503.
+//! Tests a server whose address space is too small for a whole region of stacks: it serves clients
+//! on the stacks for which there is room, and answers the other clients 503.
 #![cfg(target_os = "linux")] // other systems do not enforce a limit on addresses
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};

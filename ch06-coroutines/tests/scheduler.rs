@@ -182,7 +182,8 @@ fn park_ends_at_its_deadline_or_by_a_wake_up() -> io::Result<()> {
         handle.spawn(move |handle| handle.wake(me))?;
         let far = handle.now() + Duration::from_secs(3600);
         assert_eq!(handle.park(Some(far)), Woken::Notified);
-        // The deadline of the wait above, which was woken earlier, does not end the next wait.
+        // The wait above ended before its deadline, by a wake-up. Its deadline must not
+        // end the next wait.
         let late = handle.now() + Duration::from_millis(20);
         assert_eq!(handle.park(Some(late)), Woken::TimedOut);
         Ok(())

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use crate::verdict::{Abort, CaseResult};
 
-/// The origin of the server under test.
+/// The server under test: a program or a command that starts it, or its URL if it is already
+/// running.
 #[derive(Debug, Clone)]
 pub enum Target {
     /// A program that takes the contract's options.

@@ -128,7 +128,8 @@ impl Files {
             Found::File(file, metadata) => {
                 content(request, as_path(&name), file, &metadata)
             }
-            // The path ends with a slash, and its `index.html` is itself a directory.
+            // A path that ends with a slash stands for the `index.html` below it. Here
+            // that `index.html` is a directory, so there is no file to send.
             Found::Directory if request.path.ends_with(b"/") => not_found(),
             Found::Directory => redirect(request),
         }
@@ -142,8 +143,8 @@ impl Files {
         options.read(true).custom_flags(libc::O_NONBLOCK);
         let file = match uninterrupted(|| self.root.open_with(name, &options)) {
             Ok(file) => file.into_std(),
-            // A directory without read permission still serves its files, if it can be
-            // searched.
+            // Opening a directory needs read permission, but serving the files in it
+            // needs only search permission. So the directory counts as found.
             Err(error)
                 if error.raw_os_error() == Some(libc::EACCES)
                     && self.is_directory(name) =>

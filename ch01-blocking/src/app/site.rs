@@ -97,8 +97,9 @@ impl Site {
         self.draining.load(SeqCst) || self.all_drain.load(SeqCst)
     }
 
-    /// Counts the connections of a dead process, whose record is `usage`, as closed,
-    /// and gives the bytes that the process had claimed back to the memory budget.
+    /// Releases everything that a dead process still held according to its record
+    /// `usage`: its connections are counted as closed, and its bytes return to the
+    /// memory budget.
     pub fn reclaim(&self, usage: &Usage) {
         let Held { connections, bytes } = usage.take();
         for _ in 0..connections {

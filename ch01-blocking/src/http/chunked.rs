@@ -46,9 +46,10 @@ impl Chunked {
         matches!(self.at, At::Done)
     }
 
-    /// Decodes as much as possible of `bytes`, which are the content decoded so far,
-    /// followed by bytes as received. Returns how many of the bytes after the content
-    /// are used up: framing, and data that was copied.
+    /// Decodes as much as possible. `bytes` begins with the content decoded so far; the
+    /// bytes after it are as received. Appends their data to the content, and returns
+    /// the number of bytes between the longer content and the first byte that is not
+    /// decoded yet: the caller removes them.
     pub(super) fn decode(
         &mut self,
         bytes: &mut [u8],

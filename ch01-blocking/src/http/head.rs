@@ -415,8 +415,9 @@ static KINDS: [u8; 256] = {
     table
 };
 
-/// Returns the kinds of bytes that occur in `text`, one bit for each kind. Examining
-/// every byte takes a third of the instructions of a search that may end early.
+/// Returns the kinds of bytes that occur in `text`, one bit for each kind. The loop has
+/// no early exit: without one it takes a third of the instructions, although it
+/// examines every byte.
 fn kinds(text: &[u8]) -> u8 {
     text.iter().fold(0, |kinds, &byte| kinds | KINDS[usize::from(byte)])
 }

@@ -42,7 +42,8 @@ pub struct Inbox {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// The length in bytes of the request that `next` returned last; 0 once dropped.
+    /// The length in bytes of the request that `next` returned last; 0 after the bytes
+    /// of that request were dropped.
     answered: usize,
     lines: Lines,
     /// The head of the message at `start`, once it is complete, and the state of its
@@ -66,8 +67,8 @@ struct Lines {
     empty_line: bool,
     /// The number of bytes that have been searched for line ends.
     searched: usize,
-    /// The length in bytes of the complete lines, while the head as a whole is not
-    /// complete.
+    /// The number of bytes up to the end of the last line that has arrived completely.
+    /// Meaningless once the whole head has arrived.
     complete: usize,
 }
 
@@ -115,8 +116,8 @@ impl Inbox {
         debug_assert!(self.end <= self.buffer.len());
     }
 
-    /// Returns the number of bytes that may be [received](Inbox::receive) now within
-    /// the size that the memory budget covers; at least 1.
+    /// Returns the number of bytes that can be [received](Inbox::receive) now before
+    /// the buffer must claim more of the memory budget; at least 1.
     pub fn room(&self) -> usize {
         self.room.bytes.max(BASE).saturating_sub(self.end - self.start).max(1)
     }
@@ -269,8 +270,8 @@ impl Lines {
         bytes: &[u8],
         limits: &Limits,
     ) -> Result<Option<Head>, HttpError> {
-        // Nearly always the whole head arrives at once and is valid. If not, only an
-        // error in a complete line counts.
+        // The fast path: nearly always the whole head arrives at once and is valid. An
+        // error is ignored here, because the last line may be incomplete.
         if self.searched == 0
             && let Ok(Some(head)) = head::parse(bytes, limits)
         {
@@ -344,8 +345,8 @@ impl Content {
     fn need(&self, head: usize, limits: &Limits) -> usize {
         match self {
             Content::Length(length) => head + length,
-            // After the head, the largest content, and then the longest line of framing,
-            // for which `limits.head + 1024` bytes are enough.
+            // The largest content follows the head, and the longest line of framing
+            // follows the content. `limits.head + 1024` bytes are enough for that line.
             Content::Chunked(_) => head + limits.body as usize + limits.head + 1024,
         }
     }

@@ -257,8 +257,9 @@ impl Outbox {
     fn make(&mut self, most: u64) {
         if let Tail::Pattern { at, left } = &mut self.tail {
             let now = most.min(*left);
-            // Appends whole lines, the first from where the previous bytes ended, and
-            // then drops the bytes in excess.
+            // The pattern goes on where the previous call stopped, perhaps in the
+            // middle of a line. Whole lines are copied, so the last one may be too long
+            // and is cut.
             let from = (*at % 64) as usize;
             let begin = self.bytes.len();
             self.bytes.extend_from_slice(&LINE[from..]);

@@ -141,7 +141,8 @@ mod tests {
         Ok((child, pid))
     }
 
-    /// A child outside the set stays unreaped, and does not hide a child of the set.
+    /// A child that is not in the set stays unreaped, and does not keep a child of the
+    /// set from being reaped.
     #[test]
     #[cfg(target_os = "linux")] // /proc
     fn only_its_own_are_reaped() -> io::Result<()> {

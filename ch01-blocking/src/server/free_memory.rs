@@ -50,8 +50,8 @@ impl FreeMemory {
         self.due
     }
 
-    /// Returns free memory to the system if the [due](FreeMemory::due) time has come.
-    /// The result is whether it has.
+    /// Returns free memory to the system if the [due](FreeMemory::due) time has come;
+    /// otherwise does nothing. The result is `true` if the time has come.
     pub fn release(&mut self, now: Instant) -> bool {
         let is_due = self.due.is_some_and(|due| due <= now);
         if is_due {

@@ -112,9 +112,9 @@ fn advice(error: &io::Error) -> &'static str {
 
 /// Raises the soft limit on descriptors to the hard limit.
 ///
-/// The soft limit (often 1024) protects programs that still use select(2). macOS, where
-/// the hard limit may be unlimited, grants at most 10240. If the system grants neither,
-/// the soft limit stays as it is.
+/// The soft limit (often 1024) protects programs that still use select(2). On macOS the
+/// hard limit may be unlimited, and a soft limit above 10240 is refused; so 10240 is
+/// tried next. If the system refuses that too, the soft limit stays as it is.
 pub fn raise_descriptor_limit() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)

@@ -154,8 +154,9 @@ fn is_single_threaded() -> io::Result<bool> {
         unsafe extern "C" {
             static __isthreaded: libc::c_int; // of the BSDs' C libraries
         }
-        // SAFETY: only the thread that starts the second thread writes `__isthreaded`.
-        // If this thread is that one, it cannot write the variable during this read.
+        // SAFETY: only the thread that starts the second thread writes `__isthreaded`,
+        // before the second thread begins. That thread does not write the variable
+        // while it reads it here; any other thread began after the write.
         unsafe { __isthreaded }
     };
     Ok(threads == 0)
@@ -287,8 +288,9 @@ extern "C" fn terminate(_: libc::c_int) {
     draining.store(true, SeqCst);
     if idle.load(SeqCst) {
         let errno = Errno::last_raw();
-        // SIGTERM shortens the read timeout and does not shut the socket down: read(2)
-        // may have received half a request, and not have returned from the kernel yet.
+        // The handler shortens the read timeout and does not shut the socket down:
+        // read(2) may just have received half a request, and a shutdown would cut off
+        // the other half.
         let at_once = libc::timeval { tv_sec: 0, tv_usec: 1 };
         // SAFETY: setsockopt is async-signal-safe; `run_connection_child` borrows the
         // descriptor in `SOCKET`, so it is open; the option takes a timeval of this
@@ -343,8 +345,9 @@ pub fn write_now(to: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
             libc::pwritev2(to.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT)
         };
         match usize::try_from(wrote).map_err(|_| Errno::last()) {
-            // pwritev2(2) does not support this kind of file, or memory for a regular
-            // file is short: the plain write(2) below is used.
+            // The plain write(2) below is used: pwritev2(2) does not support this kind
+            // of file, or cannot write to a regular file without waiting, for example
+            // for memory.
             Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => {}
             Err(Errno::EAGAIN) if is_file(to) => {}
             wrote => return Ok(wrote?),

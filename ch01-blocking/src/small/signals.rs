@@ -84,8 +84,8 @@ pub fn accept(
                 client.set_nonblocking(false)?; // BSDs pass the listener's setting on
                 return Ok(Some(client));
             }
-            // There is no client to accept: it has already closed, or a signal has
-            // interrupted poll(2).
+            // No client waits: either the reported one has already closed, or a signal
+            // has interrupted poll(2).
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             // The error is usually EMFILE, and the client stays in the backlog. Trying
             // again at once would only use up the processor.

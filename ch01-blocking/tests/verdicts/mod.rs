@@ -3,7 +3,8 @@
 
 use ch01_blocking::http::{Budget, Inbox, Limits, Parsed};
 
-/// A result of the inbox, in a form that can be compared with another result.
+/// A copy of what the inbox returned for one message, a request or a refusal, which can
+/// be compared with another copy.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Precondition {
     Request { head: String, body: Vec<u8> },

@@ -53,8 +53,8 @@ impl<P: Poller> EventLoop<'_, P> {
     fn admit(&mut self, client: Client) {
         let Client { socket, number } = client;
         let site = self.shared.site;
-        // `others` is the number of open connections in all loops and processes that
-        // serve the same site.
+        // `others` is the number of open connections besides this one, in all loops and
+        // processes that serve the same site.
         let others = site.stats.connection_opened();
         let admission = Admission::decide(
             others.saturating_sub(self.rejected),
@@ -116,8 +116,9 @@ impl<P: Poller> EventLoop<'_, P> {
         if self.accept_resumes.is_some_and(|until| until <= self.shared.now)
             && let Some(listener) = &self.listener
         {
-            // The listener is registered only once accepting works again: until then
-            // the kernel should wake another loop for a client of the same socket.
+            // The listener is registered again only after accept(2) no longer fails.
+            // Until then the kernel should wake other loops for the clients of this
+            // socket.
             let accepted = listener.accept_now(Mode::NonBlocking);
             self.accept_again = accepted.is_ok()
                 && self

@@ -63,8 +63,9 @@ pub(crate) struct Seen {
     enough: bool,
 }
 
-/// If the client closed first, the number of `100 Continue` responses determines how many other
-/// bytes it received. So only the bytes that both clients received are compared.
+/// A client that closes first does so after `ENOUGH` bytes, in which `100 Continue` responses count
+/// too. So two such clients may have received different numbers of other bytes, and only the bytes
+/// that both received are compared.
 impl PartialEq for Seen {
     fn eq(&self, other: &Seen) -> bool {
         if !self.enough && !other.enough {

@@ -68,9 +68,9 @@ impl Server {
         list.extend(self.connections.iter().map(|(connection, wait)| match wait {
             Wait::Read => entry(Some(connection.as_fd()), POLLIN),
             Wait::Write => entry(Some(connection.as_fd()), POLLOUT),
-            // A connection that waits for a time has an entry without a descriptor:
-            // poll(2) would report a reset of the connection in every round, even with
-            // 0 in `events`.
+            // A connection that only waits until a point in time has an entry without a
+            // descriptor. With the descriptor, poll(2) would report a reset of the
+            // connection in every round, even with 0 in `events`.
             Wait::Time => entry(None, 0),
         }));
         list

@@ -188,9 +188,9 @@ fn worker(server: &ServerState) {
 // ANCHOR_END: worker
 
 // ANCHOR: handle_connection
-/// Serves a connection until it is idle or has ended. In chapter 1's
-/// `handle_connection` the thread keeps an idle connection; here the worker is then
-/// free for another connection.
+/// Serves a connection until it is idle or has ended, and then returns, so that the
+/// worker can serve another connection. In chapter 1, `handle_connection` occupies its
+/// thread while the connection is idle.
 fn handle_connection(
     server: &ServerState,
     connection: Connection,

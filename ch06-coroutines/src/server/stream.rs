@@ -371,7 +371,8 @@ impl Stream for ParkingStream {
         trace!("park", "{} ms, and only this coroutine", time.as_millis());
         let until = later(Instant::now(), time); // the round may have begun a while ago
         while self.0.now() < until {
-            // The client's close may have been reported together with its request.
+            // If the client's close was reported together with its request, it is not
+            // reported again. So it is checked before the wait.
             if self.0.connection.socket.is_ready(Readiness::Closed) {
                 return Err(ErrorKind::ConnectionReset.into());
             }

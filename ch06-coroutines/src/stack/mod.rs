@@ -58,8 +58,9 @@ pub struct StackPool {
     cold: Vec<Stack>,
     /// Number of stacks that were taken and not returned.
     outstanding: usize,
-    /// The greatest depth, in bytes, to which a stack had been used when its pages went back to the
-    /// system.
+    /// The greatest depth, in bytes, of any stack whose pages went back to the system.
+    /// The depth is measured just before, because the kernel then forgets which pages
+    /// were used.
     deepest: usize,
 }
 

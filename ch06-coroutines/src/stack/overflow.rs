@@ -149,8 +149,8 @@ fn report(coroutine: u64, size: usize) {
         size / 1024
     ); // the line fits
     let length = 160 - rest.len();
-    // The write does not wait for room, because the process is about to end. A failure of the write
-    // cannot be reported anywhere.
+    // If standard error is a full pipe, the line is dropped: a write that blocks would
+    // keep the process from ending. A failure of the write cannot be reported anywhere.
     let _ = sys::write_now(io::stderr().as_fd(), &line[..length]);
 }
 

@@ -43,8 +43,8 @@ pub struct Stack {
 
 impl Stack {
     /// Returns the address just above the highest usable byte, a multiple of 16. The owner may read
-    /// and write the [`size`](Stack::size) bytes below this address. Above it lies the stack's
-    /// label, a number for overflow reports.
+    /// and write the [`size`](Stack::size) bytes below this address. The number that
+    /// [`set_label`](Stack::set_label) stores lies above it.
     #[inline]
     pub(crate) fn top(&self) -> NonNull<u8> {
         // SAFETY: every stack is larger than its label.
@@ -57,8 +57,8 @@ impl Stack {
         self.size as usize - overflow::LABEL
     }
 
-    /// Labels the stack with the number of its coroutine, which a message about an overflow
-    /// contains.
+    /// Stores the number of the coroutine that uses the stack, above the usable bytes. If the stack
+    /// overflows, the message names the coroutine by this number.
     #[inline]
     pub(crate) fn set_label(&mut self, label: u64) {
         // SAFETY: the bytes above `top` are reserved for the label, aligned, and owned.
@@ -242,7 +242,8 @@ fn protect(pages: NonNull<u8>, size: usize, guard: Guard) -> io::Result<()> {
         Guard::Protected => {
             let guards = PROTECTED.load(Relaxed);
             if guards >= *MOST_PROTECTED {
-                // Linux 6.13 and later avoid this error: their guards take no mapping.
+                // This error cannot occur on Linux 6.13 and later, where a guard takes no mapping
+                // (`Guard::Marked`).
                 let why = format!("{guards} guards use all mappings: vm.max_map_count");
                 return Err(io::Error::new(io::ErrorKind::OutOfMemory, why));
             }

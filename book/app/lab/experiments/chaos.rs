@@ -85,7 +85,8 @@ struct Row {
     failed: usize,
     median_microseconds: f64,
     slowest_microseconds: f64,
-    /// The number of all connections of bad clients.
+    /// The number of connections that bad clients opened in the whole run, including those that
+    /// were cut off or reset.
     others: usize,
     /// The number of bad clients' connections that the server cut off.
     cut_off: usize,
