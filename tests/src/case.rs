@@ -103,8 +103,9 @@ pub struct Case {
     pub description: &'static str,
     /// The features without which the case is skipped.
     pub needs: &'static [Need],
-    /// The capability that the case tests, and the function that runs against servers without the
-    /// capability: the function asserts the limitation. `None` if the case tests no capability.
+    /// The capability that the case tests, and the function that runs in place of the case's own
+    /// against a server without the capability. That function asserts that the capability is
+    /// missing. `None` if the case tests no capability.
     pub without: Option<(Capability, Run)>,
     /// The largest number of clients that the case connects at the same time; 1 for most cases.
     pub clients: usize,
@@ -163,7 +164,7 @@ impl Case {
     }
 
     /// Sets the capability that the case tests. Against a server without the capability, `lacking`
-    /// runs in place of the test function, and asserts the limitation.
+    /// runs in place of the test function, and asserts that the capability is missing.
     #[must_use]
     pub const fn without(mut self, capability: Capability, lacking: Run) -> Self {
         self.without = Some((capability, lacking));

@@ -118,8 +118,8 @@ impl Variant {
         Self { seed, words, middle, large }
     }
 
-    /// Replaces the words in a file name or request target by those of the seed; without a seed,
-    /// returns it unchanged.
+    /// Replaces the words in a file name or request target by the words that the seed determines.
+    /// Without a seed, returns the name or target unchanged.
     pub fn name(&self, usual: &str) -> String {
         if self.words.is_empty() {
             return usual.to_owned();
@@ -151,8 +151,8 @@ impl Variant {
             "empty.txt" | "plaintext" | "data.json" | "picture.svg" => content.to_vec(),
             "one.txt" => vec![random.alphanumeric() as u8],
             "ten.txt" => {
-                // The ten bytes of the file differ, so that a response with the wrong range has the
-                // wrong content.
+                // The ten bytes of `ten.txt` are all different, so that a response with the wrong
+                // range has the wrong content.
                 let mut letters: Vec<u8> = (b'a'..=b'z').collect();
                 random.shuffle(&mut letters);
                 letters[..10].to_vec()
@@ -214,15 +214,15 @@ impl Variant {
         let pattern = self.pattern();
         fs::write(root.join(self.name("middle.bin")), &pattern[..self.middle])?;
         fs::write(root.join(self.name("large.bin")), pattern)?;
-        // The file's modification time is in 1950, before the Unix epoch (1970), so its time in
-        // seconds is negative.
+        // The modification time of `old.txt` is in 1950, before the Unix epoch (1970), so it is a
+        // negative number of seconds.
         let old = UNIX_EPOCH - Duration::from_secs(20 * 365 * 86_400);
         let file =
             fs::File::options().append(true).open(root.join(self.name("old.txt")))?;
         file.set_modified(old)?;
 
-        // A directory whose name begins with the root's name: a server that checks paths by a text
-        // prefix takes the directory for a part of the root.
+        // The name `root-secret` begins with the root's name, `root`: a server that compares paths
+        // as text takes this directory for a part of the root.
         for outside in ["root-secret", "elsewhere"] {
             fs::create_dir_all(base.join(outside))?;
             fs::write(base.join(outside).join("secret.txt"), SECRET)?;

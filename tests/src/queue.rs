@@ -1,9 +1,9 @@
 //! Reports how many of the bytes sent to a server are still unread.
 //!
 //! To cut a request in two at a certain place, a client must not send the second part before the
-//! server has read the first. Linux reports the receive queue by sock_diag(7), which looks up one
-//! connection. `/proc/net/tcp` lists all connections; with a thousand clients, reading it takes
-//! longer than the server's deadlines.
+//! server has read the first. On Linux, sock_diag(7) reports the length of one connection's receive
+//! queue. The alternative, `/proc/net/tcp`, lists all connections: with a thousand clients, reading
+//! it takes longer than the server's deadlines.
 
 use std::net::{SocketAddr, TcpStream};
 
@@ -58,8 +58,8 @@ mod imp {
             return None;
         }
         if *answer.get(STATE_AT)? == TCP_LISTEN {
-            // The connection no longer exists: the kernel found the listener instead, which has the
-            // same local address.
+            // The connection no longer exists, so nothing is unread. The kernel found the listener
+            // instead, which has the same local address.
             return Some(0);
         }
         let queue = answer.get(QUEUE_AT..QUEUE_AT + 4)?;

@@ -14,7 +14,7 @@ use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 /// is assumed to send without end.
 const FLOOD: usize = 64 << 20;
 
-/// What a failure report says a client expected while the client has no complete head yet.
+/// The expectation that a failure report names if the client has not yet received a complete head.
 const A_RESPONSE: &str = "a response";
 
 /// The largest response head that is accepted, in bytes.

@@ -146,8 +146,8 @@ impl Client {
     pub fn wait_until_read(&self) {
         self.log.add(&self.name, EventKind::WaitedUntilRead);
         let start = Instant::now();
-        // A server may have a reason to leave bytes unread, for example that it is busy with other
-        // clients.
+        // The wait is limited, because a server may have a reason to leave bytes unread, for
+        // example that it is busy with other clients.
         while start.elapsed() < Duration::from_millis(500) {
             match crate::queue::unread_by_peer(&self.stream) {
                 Some(0) => return,

@@ -164,8 +164,8 @@ pub fn last_of_several(all: &[Event]) -> Option<&str> {
     last_to_send(all).filter(|_| connected > 1)
 }
 
-/// Shortens a long list of steps: drops the steps before the last exchanges, and then the end of an
-/// exchange that is still too long.
+/// Shortens a long list of steps: keeps only the last exchanges, and of an exchange that is still
+/// too long only the beginning.
 fn shorten(parts: &mut Vec<String>, begins: &[usize]) {
     const MOST: usize = 16;
     let all = parts.len();

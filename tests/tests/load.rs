@@ -18,8 +18,8 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, Worl
 const CLOSING: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nHi";
 
-/// The server's treatment of a request; the number counts the requests received earlier on this
-/// connection. Returns whether the connection stays open.
+/// The way in which a server treats a request. The number says how many requests have arrived
+/// earlier on the same connection. Returns whether the connection stays open.
 type Behavior = fn(&mut TcpStream, usize) -> std::io::Result<bool>;
 
 /// A function that returns the number of errors of one kind.

@@ -191,8 +191,8 @@ enum Action {
 
 /// Runs the command `course` with this process's arguments.
 ///
-/// A crate that adds cases of its own to the suite has its own program, which calls this function,
-/// too.
+/// A crate that adds its own cases to the suite has a program of its own, which also calls this
+/// function.
 pub fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(true) => ExitCode::SUCCESS,

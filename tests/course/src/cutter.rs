@@ -126,8 +126,9 @@ fn indent(text: &str, width: usize) -> String {
 /// `at`.
 fn indentation(source: &str, at: usize) -> usize {
     let start = source[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    // A function's body may begin on the last line of a long signature. That line is
-    // indented like the function's first line, so its indentation is the function's.
+    // A function's body may begin on the last line of a long signature. The last line
+    // of a signature is indented like its first line, so the indentation found is the
+    // function's.
     source[start..].len() - source[start..].trim_start_matches(' ').len()
 }
 

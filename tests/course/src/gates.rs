@@ -1,7 +1,7 @@
 //! Proves the ladder, the ordered list of the course's steps. While a step's hole is open, the
 //! checks in the step's gate fail (they are red), and the checks of all earlier steps pass (they
-//! are green). When the hole is filled, the step's checks are green, too. The same method finds the
-//! checks that a gate records.
+//! are green). When the hole is filled, the step's checks are green, too. When a gate is recorded,
+//! the same method selects its checks.
 //!
 //! A single build is enough: in a copy of the learner's crate, each hole contains both the open and
 //! the filled code, and an environment variable says which steps are open.

@@ -419,7 +419,7 @@ impl Judge<'_> {
                         }))
                     }
                     // The server may have caused any reason for a skip that was not known before
-                    // the server started. So the case counts as judged, and scores zero.
+                    // the server started. So the case counts, and scores zero.
                     (Outcome::Skipped(why), _) if !is_known_before(&why) => {
                         Outcome::NotReached(why)
                     }

@@ -32,8 +32,7 @@ pub struct Track {
     /// path of its source in the book's repository.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
-    /// The learner's files that only Linux can compile: modules of the library, and programs, which
-    /// run only on Linux, too.
+    /// The learner's files that compile only on Linux: modules of the library, and programs.
     #[serde(default)]
     pub linux: Vec<String>,
     /// The libraries that the learner's crate depends on, as lines of its `Cargo.toml`.

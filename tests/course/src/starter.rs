@@ -340,7 +340,7 @@ pub fn write(directory: &Path, files: &Files) -> anyhow::Result<()> {
 pub fn lock(directory: &Path) -> anyhow::Result<()> {
     let lock = read(&checkout().join("Cargo.lock"))?;
     fs::write(directory.join("Cargo.lock"), lock)?;
-    // `cargo metadata` removes the packages that this crate does not use from the lock file.
+    // `cargo metadata` removes from the lock file the packages that this crate does not use.
     let mut metadata = Command::new(work::cargo());
     metadata.current_dir(directory).args(["metadata", "--offline", "--format-version=1"]);
     work::output(&mut metadata).context("cargo cannot resolve the libraries").map(drop)

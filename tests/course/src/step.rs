@@ -415,8 +415,8 @@ impl Session {
                 .with_context(|| {
                     format!("there is no step {wanted}: `cargo step list`")
                 })?,
-            // Before the current step is begun, its answer would spoil it, so the step that was
-            // finished last is shown.
+            // If the learner has not begun the current step, showing the book's code for it would
+            // give its solution away. So the step that was finished last is shown.
             None => match steps.get(self.state.reached) {
                 Some(step) if !is_untouched(step) => self.state.reached,
                 _ => self.state.reached.saturating_sub(1),

@@ -83,8 +83,8 @@ pub fn build_tests(
     Ok(built)
 }
 
-/// Builds with Cargo. Returns the paths of the executables that are test programs or, if `test` is
-/// `false`, of those that are not, by the names of their targets.
+/// Builds with Cargo. Returns the paths of the built executables, by the names of their targets:
+/// only the test programs if `test` is `true`, and only the other programs if it is `false`.
 fn executables(
     directory: &Path,
     arguments: &[&str],
@@ -140,8 +140,8 @@ pub fn first_commit(directory: &Path) -> anyhow::Result<()> {
     output(git(directory).args(["branch", STARTER])).map(drop)
 }
 
-/// Commits the present content of a directory, with the parent commit `parent`, without a change of
-/// the directory, the index or a branch. Returns the commit's hash.
+/// Commits the present content of a directory, with the parent commit `parent`. Changes neither the
+/// directory nor the index nor any branch. Returns the commit's hash.
 fn snapshot(directory: &Path, parent: &str, message: &str) -> anyhow::Result<String> {
     let index = tempfile::tempdir()?;
     let index = index.path().join("index");

@@ -498,7 +498,8 @@ fn a_program_outside_the_build_directory_is_not_taken() -> anyhow::Result<()> {
     if !can_attack() {
         return Ok(());
     }
-    // This build script replaces the directory of the compiled program by a symbolic link.
+    // This build script replaces the directory of the compiled program by a symbolic link, so that
+    // a careless grader would copy another program from there.
     let script = r#"
         fn main() {
             let out = std::path::PathBuf::from(std::env::var("OUT_DIR").unwrap());

@@ -10,7 +10,8 @@ use crate::switch::wrong;
 pub(crate) fn add(response: Response, head: &Head, seconds: u64) -> Response {
     let seconds = if wrong(Mutation::MaxAgeFixed) { 60 } else { seconds };
     let is_page = head.path.ends_with('/') || head.path.ends_with(".html");
-    // Only the responses for a file (200, 206 and 304) have an ETag; error responses have none.
+    // A response for a file (200, 206 or 304) is recognized by its ETag, which no other response
+    // has.
     let is_file = response.fields.iter().any(|(name, _)| *name == "ETag");
     let silent = match response.status {
         206 => wrong(Mutation::MaxAgeNotInParts),

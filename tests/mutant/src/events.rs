@@ -93,8 +93,8 @@ pub(crate) fn serve(listener: &TcpListener, server: &Arc<Server>) -> io::Result<
                         let by_descriptor = wrong(Mutation::EventsSuccessor)
                             || wrong(Mutation::EventsLateNews);
                         let token = if by_descriptor {
-                            // The mistake: the token is derived from the descriptor alone, which is
-                            // reused.
+                            // The mistake: the token is derived from the descriptor alone. A later
+                            // connection may get the same descriptor, and then has the same token.
                             FIRST_CLIENT + stream.as_raw_fd() as u64
                         } else {
                             next_token

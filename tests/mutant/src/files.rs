@@ -206,9 +206,10 @@ fn open(path: &Path, head: &Head, server: &Server) -> Response {
         {
             HttpError::closing(503, "the server has run out of file descriptors").into()
         }
-        // Another process holds a lease on the file (fcntl(2), F_SETLEASE). A helper thread waits
-        // until the lease is released; only a regular file can have a lease, so the helper cannot
-        // end up waiting for the writer of a pipe.
+        // The file could not be opened at once, because another process holds a lease on it
+        // (fcntl(2), F_SETLEASE). A helper thread opens the file again, without O_NONBLOCK, and so
+        // waits until the lease is released. It cannot end up waiting for the writer of a pipe,
+        // because only a regular file can have a lease.
         Err(why)
             if why.kind() == ErrorKind::WouldBlock
                 && server.options.file_threads.is_some()

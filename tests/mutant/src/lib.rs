@@ -5,10 +5,10 @@
 //! parser. With `--mutation NAME` the server makes exactly one plausible mistake, at the line where
 //! a programmer would have made it (search for `wrong(`).
 //!
-//! The course sets projects, which extend the server. With the projects' options (`--max-threads`,
-//! `--max-age`, `--file-threads`) this server keeps their contracts as well, which proves that each
-//! project can be done. A program of another package adds its own mistakes with [`run`], for a
-//! hunt, in which students search for a mistake (`private.rs`).
+//! Some exercises of the course, the projects, extend a server. With the projects' options
+//! (`--max-threads`, `--max-age`, `--file-threads`) this server keeps their contracts as well,
+//! which proves that each project can be done. A program of another package adds its own mistakes
+//! with [`run`], for a hunt, in which students search for a mistake (`private.rs`).
 //!
 //! The suite must pass the correct server and catch every mutant (`tests/mutants.rs`). This server
 //! shares no code with the chapters, so that a mistake in a chapter cannot be repeated here.

@@ -75,8 +75,9 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
         let Err(why) = result else { continue };
         if wrong(mistake) {
             // The mistake: the address is printed although the server cannot serve. The listening
-            // socket is closed first, so that every client is refused. A connection that is open
-            // when the process ends would be reset, which depends on timing.
+            // socket is closed first, so that every client is refused. Otherwise a client might
+            // still connect and then be reset when the process ends, so what it observes would
+            // depend on timing.
             drop(listener);
             announce(address)?;
         }
@@ -197,7 +198,7 @@ fn accept_all(listener: &TcpListener, server: &Arc<Server>, pool: Option<&Arc<Po
                 }
                 reject_without_descriptor(listener, server, &mut spare);
             }
-            // The client disconnected before it was accepted.
+            // The client disconnected before it was accepted, so there is nothing to serve.
             Err(_) => {}
         }
     }
@@ -255,8 +256,8 @@ fn spawn_connection(
         connection::serve(&stream, server);
         return;
     }
-    // The socket is shared with the new thread, so that it still exists here if the thread cannot
-    // be created.
+    // The socket is shared with the new thread, so that this thread can still reject the connection
+    // if no thread can be created.
     let stream = Arc::new(stream);
     let (theirs, shared) = (Arc::clone(&stream), Arc::clone(server));
     let thread = thread::Builder::new().stack_size(STACK).spawn(move || {

@@ -124,9 +124,9 @@ pub(crate) fn inherited_listener() -> io::Result<TcpListener> {
     Ok(TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?))
 }
 
-/// Returns the turn to accept clients: a lock on this program's file, held until the returned value
-/// is dropped, or `None` if another worker has it and `how` does not wait. Only the
-/// `keeps-the-turn` mistake takes turns.
+/// Returns this worker's turn to accept clients: a lock on this program's file, held until the
+/// returned value is dropped. Returns `None` if another worker has the turn and `how` does not wait
+/// for it. Without the `keeps-the-turn` mistake, workers take no turns.
 pub(crate) fn turn(how: FlockArg) -> Option<Flock<File>> {
     Flock::lock(File::open(env::current_exe().ok()?).ok()?, how).ok()
 }

@@ -148,12 +148,13 @@ pub(crate) fn decode_part(part: &str) -> Option<String> {
         }
         let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
         match (digit(bytes.next()), digit(bytes.next())) {
-            // Two hex digits are at most 255.
+            // The value of two hex digits is at most 255, so it fits into a `u8`.
             (Some(high), Some(low)) => decoded.push((high * 16 + low) as u8),
             _ if wrong(Mutation::LaxPercent) => decoded.push(b'%'),
             _ => return None,
         }
     }
-    // Each byte becomes a character, because a file name need not be UTF-8.
+    // Each byte becomes the character with the same number. The bytes need not be UTF-8, because a
+    // file name need not be.
     Some(decoded.into_iter().map(char::from).collect())
 }

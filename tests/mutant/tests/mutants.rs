@@ -79,8 +79,8 @@ fn run(mut arguments: Arguments) -> io::Result<bool> {
     // mutant that hangs uses no processor time.
     arguments.test_threads.get_or_insert(64);
     let recorded = Arc::new(Recorded::open()?);
-    // The mutants are judged before the correct server, because many of them hang until the
-    // timeout.
+    // The mutants are judged before the correct server because they take longest: many of them hang
+    // until the timeout.
     let mut trials = broken(&wrappers, &root, &recorded)?;
     trials.extend(correct(&wrappers, &root)?);
     let conclusion = libtest_mimic::run(&arguments, trials);
@@ -128,7 +128,8 @@ fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Tria
         let by = |mutant: &&Mutant| mutant.caught_by == case.full_name();
         case.family == "events" || MUTATIONS.iter().filter(by).any(is_event_driven)
     };
-    // A project's case starts the server with options, which choose the kind of server.
+    // The threaded server's trials include the projects' cases. A project's case itself passes the
+    // options that select the kind of server it needs.
     let projects = cases::projects().into_iter().enumerate();
     let by_threads = all(false).chain(projects);
     let by_threads = by_threads.map(|case| trial("correct", &threads, false, case));

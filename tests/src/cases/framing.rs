@@ -17,6 +17,7 @@ fn refused(ctx: &mut Ctx<'_>, fields: &str, statuses: &[u16]) -> Verdict {
     bytes.extend_from_slice(b"5\r\nhello\r\n0\r\n\r\n");
     if ctx.standards {
         // A server that does not implement POST may refuse every POST before it checks the framing.
+        // The case is then skipped.
         let faultless = ctx.ask(echo(b"hello"))?.status;
         if matches!(faultless, 405 | 501) && ctx.ask(&bytes)?.status == faultless {
             return Err(Abort::skip(format!(

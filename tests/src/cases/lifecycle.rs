@@ -221,8 +221,8 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let path = binary(ctx.target)?.path.clone();
             let mut client = ctx.client()?;
-            // The server closes the connection first, so that the state TIME_WAIT is on the
-            // server's side.
+            // The server closes the connection first, so that the connection is in the state
+            // TIME_WAIT on the server's port.
             client.send(get_and_close("/plaintext"))?;
             client.response()?.is(200)?;
             client.assert_closed()?;

@@ -60,8 +60,8 @@ fn terminate_and_wait_until_closed(ctx: &mut Ctx<'_>) -> Verdict {
     }
     let address = ctx.server()?.address;
     ctx.poll_until("the server refuses new connections", |_| {
-        // A connection attempt that times out is not enough: a listener whose accept queue is full
-        // does not respond either.
+        // Only a refused connection proves that the listener is closed. An attempt that times out
+        // does not: a listener whose accept queue is full does not respond either.
         let tried = TcpStream::connect_timeout(&address, Duration::from_secs(1));
         let refused =
             tried.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);

@@ -147,8 +147,8 @@ impl Base {
     }
 
     /// Makes sure that the submission's user can run the compiler. If root has installed the
-    /// compiler for itself, other users cannot enter the compiler's directory: a copy is then made
-    /// where they can.
+    /// compiler for itself, other users cannot enter the compiler's directory. In that case, copies
+    /// the compiler to a directory that they can enter.
     fn share_toolchain(&mut self, sandbox: &Sandbox) -> anyhow::Result<()> {
         let runs = |toolchain: &Path| {
             let rustc = toolchain.join("bin/rustc");

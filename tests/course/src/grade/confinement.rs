@@ -108,7 +108,8 @@ impl Confinement {
     pub fn kill(&self) -> anyhow::Result<()> {
         let (uid, _) = self.user.context("no other user")?;
         self.enter()?;
-        // As root, kill(2) with the process ID -1 would end every process of this machine.
+        // If this process still ran as root, kill(2) with the process ID -1 would end every process
+        // of this machine, so the user is checked first.
         let is_user =
             unistd::getuid().as_raw() == uid && unistd::geteuid().as_raw() == uid;
         ensure!(uid != 0 && is_user, "this is not user {uid}");
@@ -135,7 +136,8 @@ impl Confinement {
                 broken.push(what);
             }
         };
-        // SIGXFSZ would end this process; while the signal is blocked, the write fails with EFBIG.
+        // A write beyond the limit on file sizes raises SIGXFSZ, which would end this process.
+        // While the signal is blocked, the write only fails, with EFBIG.
         let mut signals = SigSet::empty();
         signals.add(Signal::SIGXFSZ);
         signals.thread_block()?;

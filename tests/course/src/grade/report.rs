@@ -81,9 +81,9 @@ impl Report {
         self.parts.iter().map(|part| part.part.points).sum()
     }
 
-    /// Returns the score out of the plan's points. It differs from the points earned if the machine
-    /// could not judge a whole part: the score is then the same share of the plan's points as the
-    /// points earned are of the possible ones.
+    /// Returns the score out of the plan's points. It differs from the points earned if there is a
+    /// part of which the machine could judge no case: the score is then the same share of the
+    /// plan's points as the points earned are of the possible ones.
     pub fn scaled(&self) -> Points {
         let (earned, possible) = (self.earned(), self.possible());
         if possible == self.total() {

@@ -34,8 +34,8 @@ impl RunAs {
         };
         let (uid, gid) = match name.parse() {
             Ok(number) => {
-                // A number without an entry in the list of users is taken both as user ID and as
-                // group ID.
+                // A number without an entry in the system's list of users (passwd(5)) is taken both
+                // as user ID and as group ID.
                 let (uid, gid) = (Uid::from_raw(number), Gid::from_raw(number));
                 (uid, User::from_uid(uid)?.map_or(gid, |user| user.gid))
             }

@@ -75,8 +75,8 @@ fn take_file(base: &Path, path: &Path, files: &mut Files) -> Result<(), String> 
     if files.len() >= MOST_FILES {
         return Err(format!("more than {MOST_FILES} files"));
     }
-    // With these flags a symbolic link is not followed, and opening a pipe without a writer does
-    // not block.
+    // O_NOFOLLOW refuses a symbolic link, and with O_NONBLOCK the opening of a pipe without a
+    // writer does not block.
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     let file = fs::File::options().read(true).custom_flags(flags).open(base.join(path));
     let file = file.map_err(|error| error.to_string())?;

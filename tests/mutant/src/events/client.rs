@@ -108,8 +108,8 @@ impl Client {
                 self.deadline.min(*until)
             }
             Some((until, ..)) => *until,
-            // No deadline passes while a helper reads the file: a slow disk is no reason to close
-            // the connection.
+            // No deadline applies while a helper thread reads the file, because a slow disk is no
+            // reason to close the connection.
             None if self.waits_for_helper => Instant::now() + Duration::from_secs(3600),
             None => self.deadline,
         }

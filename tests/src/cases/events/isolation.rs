@@ -44,8 +44,8 @@ fn share(ctx: &mut Ctx<'_>) -> Verdict {
     late.send(get("/stats"))?;
     thaw(ctx)?;
     for other in [late, early] {
-        // The counter in this response to `/stats` says how many requests the server has answered
-        // earlier.
+        // The counter in this response to `/stats` is the number of requests that the server
+        // answered before this one.
         let before = counter_in(&other.response()?, "requests")?;
         if !matches!(
             ctx.profile.model,

@@ -14,9 +14,9 @@ use crate::verdict::{Abort, Verdict, ensure};
 
 const SAMPLES: usize = 60;
 
-/// The processor time that a server must have used to count as busy, besides being busy in more
-/// than half of [`SAMPLES`]. Where processors are scarce, a server may still handle its earlier
-/// clients for a long time, but it uses less processor time than this.
+/// The processor time after which a server that still has not blocked counts as busy. On a machine
+/// with few free processors, a server may need long to finish with its earlier clients, but it uses
+/// less processor time than this.
 const WORK: Duration = Duration::from_millis(500);
 
 /// Takes up to [`SAMPLES`] samples of the server's threads, and stops early if `decided` returns
