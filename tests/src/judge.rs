@@ -88,7 +88,7 @@ pub struct Support {
 }
 
 impl Support {
-    /// Returns the support of a server that offers every feature, as the book's own servers must.
+    /// Returns the value for a server that offers every feature, as the book's own servers must.
     pub fn everything() -> Self {
         Self { missing: Vec::new(), impossible: Vec::new() }
     }

@@ -3,8 +3,8 @@
 //!
 //! Each small server has a list, `tests/small/NAME.txt` in its chapter, with a line for every case
 //! that applies: `pass`, or `fail` with the reason in a few words. The test fails if a case passes
-//! or fails against its line in the list. `varies` marks a case that is a race between the client
-//! and something that the server lacks, and so passes only sometimes.
+//! or fails against its line in the list. `varies` marks a case that passes only sometimes, because
+//! it depends on timing whether the client notices what the server lacks.
 //!
 //! An ambiguous message may be refused with the wrong status, but never be interpreted in a second
 //! way. So a failing case of the families about the end of a message is judged once more, with

@@ -78,7 +78,7 @@ fn names_differ_and_stay_names_of_their_kind() {
         ] {
             assert_eq!(variant.name(fixed), fixed, "seed {seed}");
         }
-        // The parts of a target are replaced one by one, however the target is encoded.
+        // Each word in a target is replaced, even if percent-encoded characters stand beside it.
         let (sub, page) = (variant.name("sub"), variant.name("page"));
         assert_eq!(variant.name("/sub%2Fpage.html"), format!("/{sub}%2F{page}.html"));
     }

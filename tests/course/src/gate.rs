@@ -224,8 +224,9 @@ pub struct Red {
 }
 
 /// Makes the checks of `gate`, several at the same time, and calls `done` after each check. Returns
-/// the first check in the gate's order that does not pass, if there is one, and the time that all
-/// checks took together. After a check has failed, later checks of the gate may be left out.
+/// the first check in the gate's order that does not pass, if there is one, and the time from the
+/// start of the first check to the end of the last. After a check has failed, later checks of the
+/// gate may be left out.
 pub fn first_red(
     gate: &[Check],
     subject: &Subject<'_>,

@@ -48,8 +48,8 @@ const HUNTED: &str = "HUNTED_MUTATION";
 
 /// The number of times that a client is run, each time against a server that is chosen at random.
 /// Of the 256 possible sequences of servers, only the 238 with at least [`LEAST`] runs of each
-/// server are used: a client that guesses passes at most once in 238 attempts, even if it could
-/// count its runs.
+/// server are used: a client that guesses passes at most once in 238 attempts, even if it knew
+/// which of its runs the present one is.
 const RUNS: usize = 8;
 
 /// The smallest number of runs of a client against the mutant, and against the honest server.

@@ -90,8 +90,8 @@ fn assert_grade(name: &str, user: u32, expected: &Expected) -> anyhow::Result<St
 
 /// Calls `body` for all items at the same time. Returns the results in the order of the items.
 ///
-/// A grading mostly waits, so many can run at the same time. The test harness would run only as
-/// many as there are processors.
+/// A grading mostly waits, so more gradings than there are processors can run at the same time. The
+/// test harness by itself would run one test per processor.
 fn at_once<T: Send, R: Send>(
     items: impl IntoIterator<Item = T>,
     body: impl Fn(T) -> R + Sync,

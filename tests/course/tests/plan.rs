@@ -93,8 +93,8 @@ fn patterns_choose_cases_in_the_suites_order() {
     let turned =
         PART.replace("\"framing\"", "\"chunks\", \"!*equal*\", \"framing::two_*\"");
     assert_eq!(names, chosen(&turned));
-    // The pattern `*` does not match the cases of projects, which go beyond the contract: the
-    // pattern for such cases begins with the project's name.
+    // The pattern `*` does not match the cases of projects, which go beyond the contract. A pattern
+    // matches such cases only if it begins with `project_`.
     let is_project = |name: &String| name.starts_with("project_");
     assert!(!chosen(&PART.replace("framing", "*")).iter().any(is_project));
     assert!(chosen(&PART.replace("framing", "project_pool")).iter().all(is_project));

@@ -1,6 +1,6 @@
 //! Reads and writes dates, as seconds since 1970; earlier dates are negative. The crate httpdate
-//! handles the years from 1970 to 9999; other dates are moved by 400 years, after which the
-//! calendar repeats itself.
+//! handles only the years from 1970 to 9999. So a date is moved by 400 years for it, after which
+//! the calendar repeats itself.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

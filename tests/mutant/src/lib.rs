@@ -81,8 +81,8 @@ fn list(mutants: impl Iterator<Item = (&'static str, &'static str)>) -> ExitCode
 }
 
 /// Returns whether a client of the threaded server can find the mistake from the requests and
-/// responses alone. A hunt may assign such a mistake, because it can be found without access to the
-/// server's process and without other options.
+/// responses alone. A hunt may assign such a mistake, because a student can find it without access
+/// to the server's process, and without starting the server with other options.
 fn shows_in_messages(mutant: &Mutant) -> bool {
     const FAMILIES: [&str; 10] = [
         "request_line",

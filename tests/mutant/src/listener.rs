@@ -274,8 +274,8 @@ fn spawn_connection(
     }
 }
 
-/// Closes the reserve descriptor, so that one connection can be accepted and rejected, or pauses if
-/// no connection waits.
+/// Closes the reserve descriptor, and accepts and rejects one connection with the descriptor that
+/// this frees. If no connection can be accepted, pauses.
 fn reject_without_descriptor(
     listener: &TcpListener,
     server: &Server,

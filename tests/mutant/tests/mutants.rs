@@ -38,7 +38,8 @@ static PROFILE: ServerProfile = ServerProfile {
     summary: "wrong in one way",
 };
 
-/// Returns whether the mistake is made by the event-driven server, as the mutant's name says.
+/// Returns whether the event-driven server makes the mistake: the mutant's name then begins with
+/// `events-`.
 fn is_event_driven(mutant: &Mutant) -> bool {
     mutant.name.starts_with("events-")
 }

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use nix::unistd::geteuid;
 
-/// The shared directory if other users cannot enter the repository.
+/// The directory for shared parts if the grader is root and other users cannot enter the
+/// repository.
 const SYSTEM: &str = "/var/cache/course-grade";
 
 /// Returns the shared directory for the repository in `checkout`, and creates it if it is missing:
@@ -35,7 +36,8 @@ pub fn directory(checkout: &Path) -> anyhow::Result<PathBuf> {
 pub fn directory_or(checkout: &Path, system: &Path) -> anyhow::Result<PathBuf> {
     let own = checkout.join("target/course/grade");
     fs::create_dir_all(&own).with_context(|| own.display().to_string())?;
-    // A grader that is not root runs submissions as its own user, which can enter the repository.
+    // A grader that is not root runs submissions as its own user, which can enter the repository,
+    // so the directory in the repository serves.
     if !geteuid().is_root() || all_can_enter(&own)? {
         return Ok(own);
     }

@@ -15,7 +15,7 @@ fn lacks_method(
 ) -> Verdict {
     let bytes = request(method, "/plaintext", fields);
     if ctx.standards && ctx.ask(&bytes)?.status == 501 {
-        // A server without any support for the method sends 501 (RFC 9110 section 9.1).
+        // A server without any support for the method may send 501 (RFC 9110 section 9.1).
         return Ok(());
     }
     let answer = ctx.assert_answered(bytes, 405)?;

@@ -173,8 +173,8 @@ pub(super) const CASES: &[Case] = &[
         // the client while that one has no descriptors.
         for &process in children.iter().filter(|_| children.len() > 1) {
             limit_descriptors(process, "0:")?;
-            // When the second client connects, 200 ms after the first, the process whose accept(2)
-            // failed for want of a descriptor has tried to accept again.
+            // A process whose accept(2) fails for want of a descriptor tries again after a pause.
+            // When the second client connects, 200 ms after the first, it has done so.
             ctx.assert_healthy()?;
             std::thread::sleep(Duration::from_millis(200));
             ctx.assert_healthy()?;

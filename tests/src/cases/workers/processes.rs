@@ -32,7 +32,7 @@ fn workers(pid: u32) -> CaseResult<Vec<u32>> {
 }
 
 fn send_signal(pid: u32, signal: Signal) {
-    // An error is ignored: the process has already exited.
+    // An error means that the process has already exited, and is ignored.
     let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
 }
 
