@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::gate::{self, Check, Subject};
 use crate::ladder::{package, read, url};
 
-/// A rung of the ladder: some cases that belong together.
+/// A rung of the ladder: a group of cases that a server must pass before the next rung is tried.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rung {

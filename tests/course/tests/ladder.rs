@@ -195,7 +195,8 @@ fn a_learner_begins() -> anyhow::Result<()> {
     let kept = run("git", &mine, &["show", "before-reset-2-1:src/bin/small-hello.rs"])?;
     ensure!(text(&kept).contains("while true"), "{}", text(&kept));
 
-    // `update` takes over another edition of the course, and keeps the learner's work.
+    // `update` merges another edition of the course into the learner's crate, and keeps
+    // the learner's work.
     let mark = mine.join(".course.toml");
     let old = read(&mark)?;
     fs::write(&mark, old.replace("edition = \"", "edition = \"old-"))?;
@@ -257,7 +258,8 @@ fn an_update_with_conflicts_keeps_the_work() -> anyhow::Result<()> {
     let kept = git(&mine, &["show", &format!("before-update-1:{spin}")])?;
     ensure!(kept.starts_with("//! Mine: "), "{kept}");
 
-    // `git merge --abort` leads back to the learner's work, and another update begins again.
+    // `git merge --abort` restores the learner's work, and another update starts the
+    // merge again.
     git(&mine, &["merge", "--abort"])?;
     ensure!(read(&mine.join(spin))? == kept, "the work is lost");
     let update = run(course, &mine, &["step", "update"])?;

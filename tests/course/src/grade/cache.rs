@@ -32,7 +32,7 @@ pub fn directory(checkout: &Path) -> anyhow::Result<PathBuf> {
 ///
 /// # Errors
 ///
-/// Those of [`directory`].
+/// Fails as [`directory`] does.
 pub fn directory_or(checkout: &Path, system: &Path) -> anyhow::Result<PathBuf> {
     let own = checkout.join("target/course/grade");
     fs::create_dir_all(&own).with_context(|| own.display().to_string())?;

@@ -168,7 +168,7 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// Fails if no program can be started.
+    /// Fails if the program that tries to enter the directory cannot be started.
     pub fn can_enter(&self, directory: &Path) -> anyhow::Result<bool> {
         if self.run_as == RunAs::Same {
             return Ok(true);

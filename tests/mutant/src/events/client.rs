@@ -115,7 +115,8 @@ impl Client {
         }
     }
 
-    /// Records the event `flags` of the socket. Returns whether the connection stays open.
+    /// Records the events `flags` that epoll(7) has reported for the socket. Returns whether the
+    /// connection stays open.
     pub(super) fn on_event(&mut self, flags: EpollFlags) -> bool {
         let broken = flags.intersects(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP);
         let asleep = self.sleeping.is_some();
