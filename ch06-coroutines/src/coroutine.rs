@@ -205,20 +205,23 @@ impl Coroutine {
     /// `ENDED`.
     #[inline]
     fn switch_to(&mut self, message: usize, owner: Owner) -> usize {
+        // Loaded before `OWNER` is stored: so a loop of resumes keeps the value in a
+        // register, and a switch need not wait until the last one's store can be loaded.
+        let left = self.left;
         let Switched { from, message } = if OWNER.get() == Owner::NONE {
             OWNER.set(owner);
-            // SAFETY: `self.left` is from `prepare`, or was saved when the coroutine's
-            // stack was last left: each switch back renews it. The stack exists,
+            // SAFETY: `left` is from `prepare`, or was saved when the coroutine's stack
+            // was last left: each switch back renews `self.left`. The stack exists,
             // because `self` owns it. A `Coroutine` is not `Send`, so this is the
             // thread that created it.
-            let switched = unsafe { switch(self.left, message) };
+            let switched = unsafe { switch(left, message) };
             OWNER.set(Owner::NONE);
             switched
         } else {
-            // SAFETY: `self.left` is from `prepare`, or was saved when the coroutine's
-            // stack was last left. The stack exists, because `self` owns it. A
-            // `Coroutine` is not `Send`, so this is the thread that created it.
-            unsafe { nested(self.left, message, owner) }
+            // SAFETY: `left` is from `prepare`, or was saved when the coroutine's stack
+            // was last left. The stack exists, because `self` owns it. A `Coroutine` is
+            // not `Send`, so this is the thread that created it.
+            unsafe { nested(left, message, owner) }
         };
         self.left = from;
         if message != SUSPENDED {
