@@ -9,7 +9,7 @@ use std::process::{self, Command};
 // ANCHOR: fork
 fn main() -> io::Result<()> {
     let mut number = 1;
-    // SAFETY: this process has one thread, so the child may call any function.
+    // SAFETY: this process has one thread, so fork(2) does not restrict the child.
     match unsafe { fork() }? {
         ForkResult::Child => {
             number += 1;

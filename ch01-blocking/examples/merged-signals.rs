@@ -24,7 +24,7 @@ fn main() -> io::Result<()> {
     let sigchld = SigSet::from_iter([Signal::SIGCHLD]);
     sigchld.thread_block()?; // from now on SIGCHLD stays pending
     for status in 1..=3 {
-        // SAFETY: this process has one thread, so the child may call any function.
+        // SAFETY: this process has one thread, so fork(2) does not restrict the child.
         match unsafe { fork() }? {
             ForkResult::Child => process::exit(status),
             ForkResult::Parent { child } => wait_until_exited(child),

@@ -66,7 +66,7 @@ fn serve_or_reject(
             // destroy the answer. So the bytes that have already arrived are read.
             // Later bytes may cause a reset; waiting for them would occupy a worker.
             trace!("read", "the bytes that have arrived, without waiting");
-            // An error of this read changes nothing: the connection is closed next.
+            // A failure of this read is ignored: the connection is closed next anyway.
             let _ = sys::read_now(&guard.entry.socket, inbox.space());
             Ok(())
         }

@@ -70,8 +70,8 @@ pub fn run(
                 drop(listener);
                 run_child(client, admission, site, &timeouts);
             }
-            // The system creates no further process for now; existing children
-            // continue.
+            // The system cannot create a process now, so this client is rejected. The
+            // existing children go on.
             Err(error) => {
                 trace!("fork", "failed: {error}");
                 reject_at_once(client, site, &timeouts);

@@ -255,7 +255,7 @@ impl Transport for Blocking<'_> {
                     if !(idle && self.guard.connections.is_draining()) {
                         return Err(self.too_late());
                     }
-                    // The stop, not the deadline, has ended the read: read again.
+                    // The stop, not the deadline, has ended this read: try once more.
                 }
                 Err(error) => return Err(error),
             }

@@ -50,7 +50,7 @@ pub fn run(
                     handle_connection(&theirs, theirs.admission, site, timeouts);
                     site.stats.connection_closed();
                 });
-            // The system creates no further thread for now; existing threads continue.
+            // If the system cannot create a thread now, only this client is rejected.
             if let Err(error) = spawned {
                 trace!("thread", "cannot be created: {error}");
                 handle_connection(&guard, Admission::RejectedAtOnce, site, timeouts);

@@ -145,7 +145,7 @@ pub fn supervise(
         }
     };
     site.drain_all();
-    // From here on the kernel refuses further connections.
+    // From here on the kernel refuses further connections, to the children too.
     listeners.into_iter().for_each(Listener::close_for_all);
     let within = if ended.is_ok() { options.timeouts().drain } else { Duration::ZERO };
     children.drain(within, |_, _| {});

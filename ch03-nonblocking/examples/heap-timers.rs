@@ -53,8 +53,8 @@ impl HeapTimers {
 fn main() {
     let (mut timers, start) = (HeapTimers::default(), Instant::now());
     let idle = Duration::from_secs(60);
-    // A single connection carries 100,000 requests in ten seconds, and each answer
-    // moves the connection's idle deadline.
+    // One connection sends 100,000 requests in ten seconds. Each answer moves the
+    // connection's idle deadline, and leaves an entry that is out of date in the heap.
     for request in 1..=100_000 {
         timers.set(0, start + Duration::from_micros(100 * request) + idle);
     }

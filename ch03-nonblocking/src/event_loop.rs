@@ -370,11 +370,11 @@ impl<'a, P: Poller> EventLoop<'a, P> {
             return; // the event was spurious, and a stop cannot be undone
         }
         let Some(listener) = self.listener.take() else { return };
-        // `deregister` fails if the listener is not registered because accepting
-        // pauses.
+        // While accepting pauses, the listener is not registered; then `deregister`
+        // fails, and the error is ignored.
         let _ = self.poller.deregister(listener.as_fd(), LISTENER);
-        // The stop pipe stays readable: a registered stop pipe would be reported in
-        // every round of the loop.
+        // The stop pipe stays readable, so it would be reported in every round of the
+        // loop if it stayed registered.
         let _ = self.poller.deregister(self.stop.as_fd(), STOP);
         drop(listener); // from now on the kernel refuses connections
         (self.accept_again, self.accept_resumes) = (false, None);

@@ -203,8 +203,8 @@ fn the_waker_of_the_last_poll_is_woken() -> io::Result<()> {
         let mut counting = None;
         let mut theirs = Some(theirs);
         poll_fn(|context| {
-            // The future is polled first with the task's own waker, then with the waker that counts
-            // how often it is woken.
+            // The future is polled first with the task's own waker, and later with
+            // another one, which counts how often it is woken.
             if counting.is_none() {
                 assert!(ready.as_mut().poll(context).is_pending());
                 let wake = Counting(AtomicUsize::new(0), context.waker().clone());

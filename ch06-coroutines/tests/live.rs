@@ -261,8 +261,8 @@ fn pieces_added_before_the_request_are_sent() -> io::Result<()> {
         scene.tap.end();
         assert_eq!(chunk(&mut client)?, "last");
         assert_eq!(chunk(&mut client)?, "");
-        // Here the content is complete before the request is sent. An HTTP/1.0 response ends with
-        // the close of the connection.
+        // This time the content is complete before the client sends its request. An HTTP/1.0
+        // response has no chunks: it ends when the server closes the connection.
         scene.tap.hand_in("whole");
         let mut old = scene.ask("GET /live HTTP/1.0\r\n\r\n")?;
         until(&mut old, "\r\n\r\n")?;

@@ -185,7 +185,7 @@ fn another_runtimes_handle_is_refused() -> io::Result<()> {
             })?;
             assert!(refused, "{wrong}");
         }
-        // The call of `wait` that panicked has not stayed registered as a waiter.
+        // The call of `wait` that panicked has left no waiter and no timer behind.
         let due = Instant::now() + Duration::from_millis(5);
         assert_eq!(ours.wait(Readiness::Readable, Some(due))?, Woken::TimedOut);
         assert_eq!(outer.timers_set(), 0);

@@ -29,7 +29,7 @@ pub(crate) fn evaluate(
 ) -> Precondition {
     let modified = HttpDate::from(version.modified);
     if !asked.if_match.is_empty() {
-        // `If-Match` demands a strong comparison: a weak tag never matches.
+        // `If-Match` demands a strong comparison, in which a weak tag never matches.
         if !asked
             .if_match
             .iter()

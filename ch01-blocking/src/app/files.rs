@@ -179,7 +179,8 @@ fn name(path: &[u8]) -> Result<Cow<'_, [u8]>, Missing> {
         if !percent_signs_are_fine(path) {
             return Err(Missing::Malformed);
         }
-        // An encoded slash would be part of a file's name, and no name has a slash.
+        // An encoded slash separates no components. It would be part of a file's name,
+        // but no name contains a slash, so no such file exists.
         if path.windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f")) {
             return Err(Missing::NotFound);
         }

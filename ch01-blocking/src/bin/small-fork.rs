@@ -59,7 +59,7 @@ fn main() -> io::Result<()> {
                 // SIGTERM stays blocked until the child has its own handler, so that it
                 // misses no signal.
                 sigterm.thread_block()?;
-                // SAFETY: this process has one thread; the child may call any function.
+                // SAFETY: one thread runs here, so fork(2) does not restrict the child.
                 match unsafe { fork() } {
                     Ok(ForkResult::Child) => {
                         drop(listener);

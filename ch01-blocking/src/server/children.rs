@@ -82,8 +82,8 @@ impl<T> Children<T> {
         };
         match sys::ended_child() {
             Some(child) if self.running.contains_key(&child) => reap(&child),
-            // `ended_child` returns the same unknown child again and again. To find a
-            // known child that has exited too, waitpid(2) is tried for each.
+            // This child is not in the set, and hides others: `ended_child` returns it
+            // every time. So waitpid(2) is tried for each child of the set.
             Some(_) => self.running.keys().find_map(reap),
             None => None,
         }
@@ -121,7 +121,7 @@ impl<T> Children<T> {
 
     fn signal(&self, signal: Signal) {
         for &child in self.running.keys() {
-            // The child is not reaped yet, so its process ID has not been reused.
+            // The child is not reaped yet, so no other process can have its process ID.
             let _ = sys::kill(child, signal);
         }
     }

@@ -242,7 +242,7 @@ pub fn run_child(work: impl FnOnce() -> io::Result<()>) -> ! {
         {
             nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
             // If the parent died before the call of set_pdeathsig, the kernel sends no
-            // signal (prctl(2)).
+            // signal (prctl(2)), so the child sends it to itself.
             if Pid::parent().as_raw() != PARENT.load(SeqCst) {
                 kill(Pid::this(), Signal::SIGTERM)?;
             }

@@ -80,8 +80,8 @@ impl<P: Poller> EventLoop<'_, P> {
         let Some(entry) = self.connections.get_mut(token) else { return };
         let fd = entry.connection.transport().0.as_fd();
         if let Err(error) = self.poller.register(fd, token, Interest::READ) {
-            // The poller cannot take the descriptor: `select`, for example, has no bit
-            // for descriptor 1024.
+            // The poller cannot watch the descriptor (`select`, for example, has no bit
+            // for descriptor 1024), so the client is rejected.
             trace!("poller", "{error}");
             self.rejected -= usize::from(!served);
             if let Some(entry) = self.connections.remove(token) {

@@ -198,8 +198,8 @@ impl Scheduler {
     fn run_task(&self, token: Token) {
         let mut tasks = self.tasks.borrow_mut();
         let entry = tasks.get_mut(token);
-        // The entry's task may no longer be `Queued`: `activate` may have run it
-        // already.
+        // The run-queue entry is ignored if its task is no longer `Queued`, for example
+        // because `activate` has run the task already.
         let Some(entry) = entry.filter(|it| it.state == State::Queued) else { return };
         let Some(task) = entry.task.take() else { return };
         entry.state = State::Running;

@@ -164,7 +164,8 @@ async fn accept_all(server: &Rc<Server>, listener: Watched<TcpListener>) {
                 });
                 yield_now().await; // there may be many clients to come
             }
-            // The error is usually EMFILE: the client waits in the backlog meanwhile.
+            // The error is usually EMFILE: no descriptor is left. The client waits in
+            // the backlog during the pause.
             Err(_) => {
                 let end = Instant::now() + signals::PAUSE;
                 Sleep::until(&server.executor, end).await;

@@ -111,7 +111,8 @@ fn accept(
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 server.scheduler.park(None);
             }
-            // The error is usually EMFILE: the client waits in the backlog meanwhile.
+            // The error is usually EMFILE: no descriptor is left. The client waits in
+            // the backlog during the pause.
             Err(_) => server.scheduler.sleep(signals::PAUSE),
         }
     }
