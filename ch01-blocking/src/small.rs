@@ -18,10 +18,10 @@ pub const MAX_HEAD: usize = 16 * 1024;
 /// The largest content of a request, in bytes.
 pub const MAX_CONTENT: usize = 1024 * 1024;
 
-/// The largest `N` of the route `/bytes/N`: the answer is held in memory as a whole.
+/// The largest `N` of the route `/bytes/N`, whose whole answer is held in memory.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// Collected answers are sent as soon as they have this many bytes.
+/// Collected answers are sent as soon as they have this many bytes together.
 pub const MAX_OUTPUT: usize = 64 * 1024;
 
 // ANCHOR_END: head
@@ -40,7 +40,8 @@ pub struct Request<'b> {
 }
 
 impl Request<'_> {
-    /// Returns whether the method is HEAD: no content is sent (RFC 9110 section 9.3.2).
+    /// Returns whether this is HEAD: its answer has no content (RFC 9110 section
+    /// 9.3.2).
     pub fn is_head(&self) -> bool {
         self.method == "HEAD"
     }

@@ -328,8 +328,8 @@ pub fn send_file(
     // loop, which all share one thread.
     match nix::sys::sendfile::sendfile64(socket, file, Some(&mut from), len.min(1 << 20))
     {
-        // The file system does not support sendfile(2), or a sandbox does not allow the
-        // call.
+        // The file is copied, because the file system does not support sendfile(2) or a
+        // sandbox does not allow the call.
         Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EPERM) => {
             copy_file(socket, file, at, len)
         }

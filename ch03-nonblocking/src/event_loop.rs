@@ -175,8 +175,7 @@ impl<P: Poller> EventLoop<'_, P> {
 
     // ANCHOR: idle
     /// Sets the deadline of each connection that has become idle in this round of the
-    /// loop. The idle time begins now: the clock is read once for all these
-    /// connections.
+    /// loop. Their idle time begins now, so one reading of the clock is enough for all.
     fn set_idle_deadlines(&mut self) {
         if self.idle.is_empty() {
             return;

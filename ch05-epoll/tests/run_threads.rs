@@ -42,8 +42,8 @@ fn all_end_at_shutdown() -> io::Result<()> {
     })
 }
 
-/// A server whose address space is limited, so that some threads cannot be created, exits with one
-/// error. Only Linux enforces this limit.
+/// If a limit on the address space keeps a server from creating some of its threads, the server
+/// serves on none and exits with one error. Only Linux enforces this limit.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_server_starts_all_threads_or_none() {

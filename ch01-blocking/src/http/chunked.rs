@@ -169,11 +169,13 @@ fn size(line: &[u8]) -> Result<(u64, usize), HttpError> {
     Ok((u64::from_str_radix(digits, 16).map_err(|_| BAD)?, extensions.len()))
 }
 
-/// Skips an extension at the start of `text`, `;name` or `;name=value` (RFC 9112 section
-/// 7.1.1). Returns the text after it, or `None` if `text` does not begin with an extension.
+/// Skips an extension at the start of `text`, `;name` or `;name=value` (RFC 9112
+/// section 7.1.1). Returns the text after it, or `None` if `text` does not begin with
+/// an extension.
 ///
-/// The extension is ignored, but checked: a sender that breaks the grammar may see the
-/// end of the line, where the chunk's data begins, at another place.
+/// The extension has no effect, but its grammar is checked: a sender that breaks the
+/// grammar may disagree with the server about where the line ends and the chunk's data
+/// begins.
 fn extension(text: &[u8]) -> Option<&[u8]> {
     let rest = token(space(space(text).strip_prefix(b";")?))?;
     match space(rest).strip_prefix(b"=") {

@@ -90,8 +90,8 @@ impl Inbox {
     }
 
     /// Returns whether a new inbox could replace this one: all received bytes are
-    /// answered, and no empty line was skipped. (One empty line before a request is
-    /// skipped, not two.)
+    /// answered, and no empty line was skipped. (Only one empty line before a request
+    /// is skipped, and a new inbox would skip a second one.)
     pub fn is_pristine(&self) -> bool {
         self.is_empty() && !self.lines.empty_line
     }

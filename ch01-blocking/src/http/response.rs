@@ -135,9 +135,9 @@ pub enum ExtraHeader {
     },
 }
 
-/// The version of a file: its modification time and length. A change that keeps both
-/// goes unnoticed: a change to the same length within one tick of the file system's
-/// clock.
+/// The version of a file: its modification time and length. A change goes unnoticed if
+/// it keeps the length and follows the previous change within one tick of the file
+/// system's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileVersion {
     /// The time of the file's last change, which may be before 1970.

@@ -23,7 +23,8 @@ use crate::server::sys;
 use crate::server::trace::{self, trace};
 use std::time::{Duration, Instant};
 
-/// The number of closed connections from which malloc_trim(3) is worth its time.
+/// The number of closed connections from which a call of malloc_trim(3) is worth the
+/// time it takes.
 const CROWD: usize = 1024;
 /// The time since the last close of a connection after which malloc_trim(3) is called.
 const CALM: Duration = Duration::from_secs(1);

@@ -56,7 +56,8 @@ pub fn take(mut pipe: &PipeReader) -> bool {
 
 // ANCHOR_END: pipe
 // ANCHOR: accept
-/// The pause after a failed accept: usually the process is out of descriptors.
+/// The pause after a failed accept. The process is usually out of descriptors, so
+/// another accept at once would fail too.
 pub const PAUSE: Duration = Duration::from_millis(50);
 
 /// Waits for the next client of a non-blocking listener, and returns it. Returns `None`

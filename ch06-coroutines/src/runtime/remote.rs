@@ -96,7 +96,8 @@ impl RemoteQueue {
 }
 
 impl AsFd for RemoteQueue {
-    /// Returns the read end of the pipe: readable once `write_wakeup` was called.
+    /// Returns the read end of the pipe, which is readable from a call of
+    /// `write_wakeup` until the next call of `drain_wakeups`.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake_read.as_fd()
     }
