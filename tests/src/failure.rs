@@ -33,7 +33,7 @@ pub struct Failure {
     pub by_hand: Option<String>,
     /// The seed by which the fixture's files vary, or `None` for their usual names and contents.
     pub seed: Option<u64>,
-    /// The section of the book that explains the promise.
+    /// The section of the book that explains the promise, or the file with a project's text.
     pub book: String,
     /// The path of the source file that is specific to the server, if the server is one of the
     /// book's.

@@ -131,6 +131,6 @@ fn the_plans_that_are_ready_to_use_are_plans() -> anyhow::Result<()> {
         assert!(plan.worst_seconds() <= 15 * 60, "{}", path.display());
         count += 1;
     }
-    assert_eq!(count, 8, "one for each chapter, and two projects");
+    assert_eq!(count, 9, "one for each chapter and each project");
     Ok(())
 }

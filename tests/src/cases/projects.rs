@@ -11,11 +11,7 @@ use super::Family;
 
 /// The families of the projects' cases, one for each project.
 pub(super) const FAMILIES: &[Family] = &[
-    ("project_pool", &[pool::CASES], "For teachers, \"A pool that grows and shrinks\""),
-    ("project_cache", &[cache::CASES], "For teachers, \"Cache-Control with max-age\""),
-    (
-        "project_files",
-        &[files::CASES],
-        "For teachers, \"Files that do not block the loop\"",
-    ),
+    ("project_pool", &[pool::CASES], "tests/course/projects/pool.md"),
+    ("project_cache", &[cache::CASES], "tests/course/projects/cache.md"),
+    ("project_files", &[files::CASES], "tests/course/projects/files.md"),
 ];
