@@ -51,8 +51,9 @@ fn tick() -> impl Strategy<Value = Tick> {
     ]
 }
 
-/// Deadlines on every dial, at the dial's edges, are each reported neither early nor late, and the
-/// search for the next deadline terminates even if there is none.
+/// The timing wheel has several levels. A deadline at the first or the last slot of any level is
+/// reported neither early nor late, and the search for the next deadline terminates even if no
+/// deadline is set.
 #[test]
 fn timers_of_every_size() {
     let edges = (0..u64::BITS).flat_map(|bits| {

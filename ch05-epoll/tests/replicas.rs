@@ -245,7 +245,7 @@ fn orders_taken(
     Some(taken)
 }
 
-/// Returns the orders that were accepted more than once.
+/// Returns the clients' orders (`POST` requests) that the replicas have accepted more than once.
 fn twice(taken: &[String]) -> Vec<&String> {
     taken.windows(2).filter(|two| two[0] == two[1]).map(|two| &two[0]).collect()
 }

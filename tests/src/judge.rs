@@ -169,7 +169,8 @@ impl Support {
     }
 }
 
-/// The number of hangs after which no further probes, or no further cases of a family, are tried.
+/// The number of hanging requests after which [`Support::probe`] sends no further request, and the
+/// number of hanging cases after which no further case of the same family is run.
 pub const MOST_HANGS: usize = 3;
 
 /// The reason reported for a case that is not tried after [`MOST_HANGS`] hangs in its family.

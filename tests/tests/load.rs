@@ -199,8 +199,8 @@ fn another_status_is_not_good() -> Done {
 
 #[test]
 fn silence_is_timed_out() -> Done {
-    // The server answers only the first request of a connection, because the load generator
-    // waits for a response on each connection that it opens.
+    // The server answers the first request of a connection, because the load generator waits for
+    // that response when it connects. Every later request stays without a response and times out.
     let behavior: Behavior =
         |client, here| if here == 0 { respond(client, here) } else { Ok(true) };
     assert_only(behavior, |errors| &mut errors.timed_out, 50)

@@ -84,8 +84,8 @@ pub fn family_cpu(pid: u32) -> Result<Duration> {
 #[cfg(target_os = "linux")]
 pub fn ticks(pid: u32) -> Result<[u64; 4]> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The times are columns 14 to 17 of /proc/PID/stat (proc(5)). The columns are counted from
-    // behind the program's name, because the name may contain spaces and parentheses.
+    // The times are columns 14 to 17 of /proc/PID/stat (proc(5)). This code counts them
+    // from the end of the program's name, because the name may contain spaces and parentheses.
     let columns = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: Vec<u64> =
         columns.skip(11).take(4).map(str::parse).collect::<Result<_, _>>()?;

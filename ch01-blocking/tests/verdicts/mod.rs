@@ -24,8 +24,8 @@ pub(crate) fn small_limits() -> Limits {
 }
 
 /// Parses one input of the fuzz target, once whole and once in pieces: the input's first four bytes
-/// are the sizes of the pieces, the rest is the data to parse. The results must be the same for all
-/// ways to cut the data.
+/// are the sizes of the pieces, the rest is the data to parse. The results of
+/// both must be the same.
 pub(crate) fn are_the_same_however_cut(input: &[u8]) {
     let Some((cuts, bytes)) = input.split_at_checked(4) else { return };
     let cuts: Vec<usize> = cuts.iter().map(|&cut| usize::from(cut) + 1).collect();

@@ -348,7 +348,8 @@ pub(crate) fn driven(site: &Site, sent: &[u8], closes: bool, script: &[u8]) -> S
     for pair in script.chunks(2) {
         let (&step, more) = (&pair[0], pair.get(1).copied());
         if step & 0x40 != 0 {
-            // The script's next byte takes effect in the middle of the connection's next turn.
+            // The second byte of the pair is an event that happens while the state machine handles
+            // the events that it is called for next.
             wire.borrow_mut().meanwhile.extend(more);
         }
         wire.borrow_mut().act(step);

@@ -265,7 +265,7 @@ pub struct Pair<F> {
 }
 
 impl<F: Form> Pair<F> {
-    /// Creates a pair whose other side uses the given stack.
+    /// Creates a pair of the caller's stack and `stack`.
     pub fn new(stack: Stack) -> Pair<F> {
         let top = stack.top().as_ptr();
         // SAFETY: the pair owns the stack, which is much larger than twenty words.

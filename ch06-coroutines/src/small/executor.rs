@@ -149,7 +149,7 @@ impl Executor {
     }
 
     /// Asks the reactor for its reports, and waits for one unless a task was woken.
-    /// Returns the reported identities.
+    /// Returns the identifiers of the wakers whose events were reported.
     fn wait(&self) -> io::Result<Vec<u64>> {
         let may_sleep = {
             let mut run_queue = self.shared.lock();

@@ -65,7 +65,7 @@ const MOST: Duration = Duration::from_secs(30);
 /// The options of `course hunt`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// The student's name, spelled the same way each time.
+    /// The student's name. It selects the mutants, so it must be spelled the same way in each call.
     #[arg(long)]
     student: String,
     /// A file with the assignment's secret, at least 16 bytes. Every student's mutant can be worked

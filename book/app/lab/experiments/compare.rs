@@ -192,8 +192,8 @@ struct Memory {
     bytes_each: f64,
 }
 
-/// Runs `lab compare`, which takes no options. A full run compares everything; a quick run compares
-/// a few servers under two kinds of load.
+/// Runs `lab compare`. With `--full` it compares all servers under every kind of load, and
+/// otherwise a few servers under two kinds of load.
 fn run(run: &Run<'_>) -> Result<Results> {
     let words = |words: &[&str]| words.iter().copied().map(str::to_owned).collect();
     let quick = Options {

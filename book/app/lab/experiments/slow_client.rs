@@ -98,8 +98,8 @@ fn measure_server(
     let bears = bears(run, server)?;
     for &silent in run.list(&COUNTS) {
         run.step(&format!("{server}, behind {}", counted(silent, "silent client")));
-        // A server that serves at most `bears + 1` clients at once disconnects that many silent
-        // clients per idle timeout, and then serves the next clients.
+        // Beside `bears` silent clients, the server still serves one more client. With more silent
+        // clients it disconnects `bears + 1` of them per idle timeout, and then serves the next.
         let forever = bears.is_some_and(|bears| silent / (bears + 1) > TOO_LONG);
         let repeats = if forever { 0 } else { run.one(&REPEATS) };
         let once = |_| behind(run, server, silent);

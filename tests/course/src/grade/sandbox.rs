@@ -506,7 +506,8 @@ impl Sandbox {
         is_user_of(self.run_as, uid)
     }
 
-    /// Returns the submission's processes: those of its users, and all descendants of this process.
+    /// Returns the submission's processes: all that run as one of the user IDs reserved for the
+    /// submission, and all descendants of this process.
     fn processes(&self) -> Vec<Process> {
         let all = processes::all();
         let descendants = processes::descendants(&all);
