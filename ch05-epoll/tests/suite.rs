@@ -1,10 +1,14 @@
-//! Runs the client suite on this chapter's servers.
+//! Runs the client suite on this chapter's finished servers, and on its small ones, whose cases are
+//! listed in `tests/small/`.
 
+use client_suite::CASES_AT_ONCE;
+use client_suite::small::SmallServer;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     client_suite::main_for(
         "ch05",
+        CASES_AT_ONCE,
         &[
             ("epoll", env!("CARGO_BIN_EXE_epoll")),
             ("epoll-et", env!("CARGO_BIN_EXE_epoll-et")),
@@ -15,5 +19,14 @@ fn main() -> ExitCode {
                 env!("CARGO_BIN_EXE_reactors"),
             ),
         ],
+        &[
+            SmallServer::new("small-epoll", "epoll", env!("CARGO_BIN_EXE_small-epoll")),
+            SmallServer::new(
+                "small-epoll-et",
+                "epoll-et",
+                env!("CARGO_BIN_EXE_small-epoll-et"),
+            ),
+        ],
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/small"),
     )
 }

@@ -1,15 +1,34 @@
-//! Runs the client suite on this chapter's servers.
+//! Runs the client suite on this chapter's finished servers, and on its small ones, whose cases are
+//! listed in `tests/small/`.
 
+use client_suite::CASES_AT_ONCE;
+use client_suite::small::SmallServer;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Only Linux has epoll, with which the small servers wait.
+    let small: &[SmallServer] = if cfg!(target_os = "linux") {
+        &[
+            SmallServer::new(
+                "small-coroutine",
+                "coroutine",
+                env!("CARGO_BIN_EXE_small-coroutine"),
+            ),
+            SmallServer::new("small-async", "async", env!("CARGO_BIN_EXE_small-async")),
+        ]
+    } else {
+        &[]
+    };
     client_suite::main_for(
         "ch06",
+        CASES_AT_ONCE,
         &[
             ("coroutine --threads 1", env!("CARGO_BIN_EXE_coroutine")),
             ("coroutine --threads 2", env!("CARGO_BIN_EXE_coroutine")),
             ("async --threads 1", env!("CARGO_BIN_EXE_async")),
             ("async --threads 2", env!("CARGO_BIN_EXE_async")),
         ],
+        small,
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/small"),
     )
 }

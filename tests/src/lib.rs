@@ -38,81 +38,96 @@ pub mod verdict;
 pub mod wrappers;
 
 use std::cmp::Reverse;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use libtest_mimic::{Arguments, Failed, Trial};
 pub use profiles as profile;
 
 use judge::{DocumentRoot, Outcome, Strictness, judge};
 use profile::ServerProfile;
+use small::{Lists, SmallServer};
 use target::{Program, Target};
 use wrappers::Wrappers;
 
 /// The number of cases that run at the same time: much larger than the number of processors,
 /// because most cases wait for a deadline or a process.
-pub const CASES_AT_ONCE: usize = 32;
+pub const CASES_AT_ONCE: usize = 64;
 
 /// Runs the suite as a chapter's test binary.
 ///
-/// `servers` lists the chapter's servers: a profile's name, optionally followed by options, and
-/// the path of the binary. Every case is a named test, such as
-/// `thread::pipelining::mixed_methods`, and the command line is that of `cargo test`.
-pub fn main_for(chapter: &str, servers: &[(&str, &str)]) -> ExitCode {
+/// `servers` lists the chapter's finished servers: a profile's name, optionally followed by
+/// options, and the path of the binary. `small` lists the chapter's small servers, and `lists` is
+/// the directory of their lists of cases. All are judged by one program, so that cases of a
+/// finished server run while those of a small server wait: a small server's deadlines cannot be
+/// shortened. `at_once` is the number of cases that run at the same time.
+///
+/// Every case is a named test, such as `thread::pipelining::mixed_methods`, and the command line is
+/// that of `cargo test`.
+pub fn main_for(
+    chapter: &str,
+    at_once: usize,
+    servers: &[(&str, &str)],
+    small: &[SmallServer],
+    lists: &str,
+) -> ExitCode {
+    match run(at_once, servers, small, Path::new(lists)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{chapter}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the suite, and returns whether no case has failed.
+fn run(
+    at_once: usize,
+    servers: &[(&str, &str)],
+    small: &[SmallServer],
+    lists: &Path,
+) -> anyhow::Result<bool> {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(CASES_AT_ONCE);
-    if let Err(error) = environment::normalize() {
-        eprintln!("{chapter}: {error}");
-        return ExitCode::FAILURE;
-    }
-    if let Err(error) = cleanup::on_interrupt() {
-        eprintln!("{chapter}: an interrupt may leave servers running: {error}");
-    }
-    let root = match DocumentRoot::new() {
-        Ok(root) => Arc::new(root),
-        Err(error) => {
-            eprintln!("{chapter}: cannot create a document root: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
+    arguments.test_threads.get_or_insert(at_once);
+    environment::normalize()?;
+    cleanup::on_interrupt()?;
+    let root = DocumentRoot::new().context("cannot create a document root")?;
+    let root = Arc::new(root);
+    let wrappers = Wrappers::new().context("cannot create a directory for wrappers")?;
     let mut trials = Vec::new();
-    let wrappers = match Wrappers::new() {
-        Ok(wrappers) => wrappers,
-        Err(error) => {
-            eprintln!("{chapter}: cannot create a directory for wrappers: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
     for (name, binary) in servers {
         let (word, options) = name.split_once(' ').unwrap_or((name, ""));
-        let Some(profile) = ServerProfile::by_name(word) else {
-            eprintln!(
-                "{chapter}: {word} is not in the table of servers (tests/profiles)"
-            );
-            return ExitCode::FAILURE;
-        };
+        let profile = ServerProfile::by_name(word).with_context(|| {
+            format!("{word} is not in the table of servers (tests/profiles)")
+        })?;
         let (path, command) = match options {
-            "" => (Ok(PathBuf::from(binary)), format!("cargo run --bin {word} --")),
-            options => (
-                wrappers.create(&name.replace([' ', '-'], "_"), binary, options),
-                format!("cargo run --bin {word} -- {options}"),
-            ),
+            "" => (PathBuf::from(binary), format!("cargo run --bin {word} --")),
+            options => {
+                let path = wrappers
+                    .create(&name.replace([' ', '-'], "_"), binary, options)
+                    .with_context(|| format!("cannot create a wrapper for {name}"))?;
+                (path, format!("cargo run --bin {word} -- {options}"))
+            }
         };
-        match path {
-            Ok(path) => {
-                let program = Program { path, command, source: profile.source() };
-                trials.extend(trials_for(name, profile, &program, &root));
-            }
-            Err(error) => {
-                eprintln!("{chapter}: cannot create a wrapper for {name}: {error}");
-                return ExitCode::FAILURE;
-            }
-        }
+        let program = Program { path, command, source: profile.source() };
+        trials.extend(trials_for(name, profile, &program, &root));
+    }
+    let mut lists = Lists::new(lists);
+    for server in small {
+        trials.extend(lists.trials_for(server, &root)?);
+    }
+    // `small-spin::routes` contains the filter `spin::`, but belongs to another server.
+    if let Some(filter) = &arguments.filter
+        && servers.iter().any(|(name, _)| filter.starts_with(&format!("{name}::")))
+    {
+        trials.retain(|(.., trial)| trial.name().starts_with(filter));
     }
     let conclusion = libtest_mimic::run(&arguments, longest_first(trials));
-    drop((root, wrappers));
-    if conclusion.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    lists.save()?;
+    Ok(!conclusion.has_failed())
 }
 
 /// Sorts trials (named tests), each given with its duration in seconds and its index: the longest

@@ -17,19 +17,18 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use std::{env, fs, io};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 
 use crate::case::{Case, Need};
 use crate::judge::{DocumentRoot, Outcome, Strictness, judge};
 use crate::profile::ServerProfile;
 use crate::target::{Program, Target};
 use crate::verdict::Missing;
-use crate::{cases, cleanup, environment, longest_first, timeout};
+use crate::{CASES_AT_ONCE, cases, timeout};
 
 /// The families of cases about the end of a message.
 const FRAMING: &[&str] = &["framing", "chunks"];
@@ -38,10 +37,6 @@ const FRAMING: &[&str] = &["framing", "chunks"];
 /// that of the other cases: a shorter timeout turns no failure into a pass, and a server that has
 /// begun to keep such a promise keeps it well within this time.
 const TIMEOUT_OF_FAILURES: Duration = Duration::from_secs(5);
-
-/// The number of cases that run at the same time. It is larger than for the book's finished
-/// servers, because a case waits longer: the suite cannot shorten a small server's deadlines.
-pub const AT_ONCE: usize = 64;
 
 /// The features that no small server offers.
 const NOT_OFFERED: &[Need] = &[Need::Files, Need::Stats, Need::Panic];
@@ -57,16 +52,19 @@ pub struct SmallServer {
     pub binary: &'static str,
     /// The features that the server does not offer: cases that need such a feature are left out.
     pub lacks: &'static [Need],
+    /// The number of the server's cases that run at the same time, besides those that mostly wait.
+    pub at_once: usize,
 }
 
 impl SmallServer {
-    /// Returns a small server that lacks only the features that no small server offers.
+    /// Returns a small server that lacks only the features that no small server offers, and that
+    /// uses no processor while it waits.
     pub const fn new(
         name: &'static str,
         like: &'static str,
         binary: &'static str,
     ) -> SmallServer {
-        SmallServer { name, like, binary, lacks: NOT_OFFERED }
+        SmallServer { name, like, binary, lacks: NOT_OFFERED, at_once: CASES_AT_ONCE }
     }
 
     fn program(&self) -> Program {
@@ -89,12 +87,8 @@ struct Line {
 /// The list of a server: a line for each case, by the case's full name.
 type List = BTreeMap<String, Line>;
 
-/// The smallest number of threads that judge cases. A case that mostly waits can use any thread.
-/// For all other cases, [`Places`] limits how many run at the same time.
-const WAITING_AT_ONCE: usize = 32;
-
-/// A semaphore that limits how many cases run at the same time. It counts only cases that do more
-/// than wait.
+/// A semaphore that limits how many of a server's cases run at the same time. Cases that mostly
+/// wait need no place.
 #[derive(Debug)]
 struct Places {
     free: Mutex<usize>,
@@ -117,37 +111,35 @@ impl Places {
     }
 }
 
-/// Runs the suite on small servers as a test binary. `lists` is the directory of the lists, and
-/// `at_once` limits the number of cases that run at the same time, not counting cases that mostly
-/// wait.
-pub fn main_for(
-    chapter: &str,
-    lists: &str,
-    at_once: usize,
-    servers: &[SmallServer],
-) -> ExitCode {
-    match run(Path::new(lists), at_once, servers) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{chapter}: {error}");
-            ExitCode::FAILURE
-        }
-    }
+/// The lists of a chapter's small servers.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    /// The directory of the lists.
+    directory: PathBuf,
+    /// The lists to renew: each with its file, its lines so far, and the lines of the cases that
+    /// have been judged since.
+    recorded: Vec<(PathBuf, List, Arc<Mutex<List>>)>,
 }
 
-fn run(lists: &Path, at_once: usize, servers: &[SmallServer]) -> io::Result<bool> {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(at_once.max(WAITING_AT_ONCE));
-    let places = Arc::new(Places { free: Mutex::new(at_once), one_more: Condvar::new() });
-    environment::normalize().map_err(io::Error::other)?;
-    cleanup::on_interrupt().map_err(io::Error::other)?;
-    let root = Arc::new(DocumentRoot::new()?);
-    let recording = env::var_os("RECORD").is_some();
-    let mut recorded = Vec::new();
-    let mut trials = Vec::new();
-    for server in servers {
-        let file = lists.join(server.name).with_extension("txt");
+impl Lists {
+    /// Returns the lists in a directory. Each is read together with the trials of its server.
+    pub(crate) fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), recorded: Vec::new() }
+    }
+
+    /// Returns the trials of a server, each with its duration in seconds and its index: see
+    /// [`longest_first`](crate::longest_first).
+    ///
+    /// # Errors
+    ///
+    /// Fails if the server's list cannot be read, unless the lists are renewed.
+    pub(crate) fn trials_for(
+        &mut self,
+        server: &SmallServer,
+        root: &Arc<DocumentRoot>,
+    ) -> io::Result<Vec<(u8, usize, Trial)>> {
+        let recording = env::var_os("RECORD").is_some();
+        let file = self.directory.join(server.name).with_extension("txt");
         let list = read(&file).or_else(|error| match recording {
             true => Ok(List::new()),
             false => Err(io::Error::new(
@@ -156,15 +148,19 @@ fn run(lists: &Path, at_once: usize, servers: &[SmallServer]) -> io::Result<bool
             )),
         })?;
         let new = recording.then(|| Arc::new(Mutex::new(List::new())));
-        trials.extend(trials_for(server, &list, new.as_ref(), &root, &places)?);
-        recorded.extend(new.map(|new| (file, list, new)));
+        let trials = trials_for(server, &list, new.as_ref(), root)?;
+        self.recorded.extend(new.map(|new| (file, list, new)));
+        Ok(trials)
     }
-    let conclusion = libtest_mimic::run(&arguments, longest_first(trials));
-    for (file, mut list, new) in recorded {
-        list.append(&mut new.lock().unwrap_or_else(PoisonError::into_inner));
-        write(&file, &list)?;
+
+    /// Writes the lists that are renewed.
+    pub(crate) fn save(self) -> io::Result<()> {
+        for (file, mut list, new) in self.recorded {
+            list.append(&mut new.lock().unwrap_or_else(PoisonError::into_inner));
+            write(&file, &list)?;
+        }
+        Ok(())
     }
-    Ok(!conclusion.has_failed())
 }
 
 /// Returns a trial for each case that applies to the server, and a trial that fails if the list has
@@ -174,7 +170,6 @@ fn trials_for(
     list: &List,
     new: Option<&Arc<Mutex<List>>>,
     root: &Arc<DocumentRoot>,
-    places: &Arc<Places>,
 ) -> io::Result<Vec<(u8, usize, Trial)>> {
     let profile = ServerProfile::by_name(server.like)
         .ok_or_else(|| io::Error::other(format!("{} is no server", server.like)))?;
@@ -186,9 +181,11 @@ fn trials_for(
     let whole = Trial::test(format!("{}::list", server.name), move || {
         stale.map_or(Ok(()), |stale| Err(stale.into()))
     });
+    let places =
+        Arc::new(Places { free: Mutex::new(server.at_once), one_more: Condvar::new() });
     let mut trials = vec![(0, usize::MAX, whole)];
     for (index, case) in cases.into_iter().enumerate() {
-        let (root, new, places) = (Arc::clone(root), new.cloned(), Arc::clone(places));
+        let (root, new, places) = (Arc::clone(root), new.cloned(), Arc::clone(&places));
         let target = Target::Binary(server.program());
         let expected = list.get(&case.full_name()).cloned();
         let fails = expected.as_ref().is_some_and(|line| line.verdict == "fail");
@@ -299,7 +296,8 @@ fn read(file: &Path) -> io::Result<List> {
 
 /// Writes a server's list to `file`, sorted in the order of the table of cases.
 fn write(file: &Path, list: &List) -> io::Result<()> {
-    let mut text = String::from("# RECORD=1 cargo test --test small renews this list.\n");
+    let mut text =
+        String::from("# RECORD=1 cargo test --test suite small- renews this list.\n");
     for case in cases::all() {
         let name = case.full_name();
         let Some(Line { verdict, reason }) = list.get(&name) else { continue };

@@ -52,7 +52,7 @@ pub(super) fn table(paths: &Paths, chapter: &str, server: &str) -> Result<String
     Ok(format!(
         "Of the {all} cases that apply to it, `{server}` passes {passed} and must fail \
          {failed}.{raced} This command judges it by these lists:\n\n\
-         ```text\ncargo test -p {chapter} --test small {server}::\n```\n\n\
+         ```text\ncargo test -p {chapter} --test suite {server}::\n```\n\n\
          <details>\n\
          <summary>Show it: the cases that it does not pass, and why</summary>\n\n\
          {folded}\n</details>\n"
