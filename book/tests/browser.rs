@@ -2,13 +2,11 @@
 //! another host, nothing wider than the window, in light and dark, wide and narrow. With
 //! BOOK_SCREENS=1, a picture of every page is stored in target/book-screens/.
 
-mod webdriver;
-
 use std::fs;
 use std::time::{Duration, Instant};
 
-use webdriver::served::Served;
-use webdriver::{Browser, browser, keep, looked, problems};
+use crate::webdriver::served::Served;
+use crate::webdriver::{Browser, browser, keep, looked, problems};
 
 /// A script that skips every prediction and opens every folded box (`<details>`).
 const REVEAL: &str = "document.querySelectorAll('.lab-predict [type=button]').forEach((button) => button.click());

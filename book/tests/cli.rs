@@ -1,7 +1,5 @@
 //! Tests of the program `book` at a terminal: its commands, messages and exit codes.
 
-mod webdriver;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,15 +7,15 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use crate::webdriver::served::{RENDERED, checkout, turn_to_render};
 use assert_cmd::{Command, cargo_bin};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::tempdir;
-use webdriver::served::{RENDERED, checkout, turn_to_render};
 
 fn book() -> Command {
     let mut command = Command::new(cargo_bin!("book"));
-    command.timeout(Duration::from_secs(60));
+    command.timeout(Duration::from_secs(300)); // rendering on a busy machine included
     command
 }
 

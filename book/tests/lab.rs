@@ -2,8 +2,6 @@
 //! every experiment.
 #![cfg_attr(not(target_os = "linux"), allow(unused))] // most experiments exist on Linux only
 
-mod webdriver;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -12,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::webdriver::served::checkout;
 use assert_cmd::cargo_bin;
 use book::checks;
 use book::files::files;
@@ -22,7 +21,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
-use webdriver::served::checkout;
+
+/// The pause between two looks at a state that changes soon. A test that looked without a pause would
+/// take a processor from what it waits for.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Returns the paths of the checkout that the tests belong to.
 fn paths() -> Paths {
@@ -326,7 +328,7 @@ fn wait_until_empty(group: u32, name: &str) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !members(group).is_empty() {
         assert!(Instant::now() < deadline, "{name} has left {:?}", members(group));
-        thread::yield_now();
+        thread::sleep(PAUSE);
     }
 }
 
@@ -367,7 +369,7 @@ fn an_experiment_that_is_stopped_in_the_middle_leaves_no_process_behind() {
         lines.by_ref().any(|line| line.contains("\"event\":\"step\""));
         // Wait until the run has a child that it could leave behind, or has ended.
         while members(group).len() < 2 && child.try_wait().expect("a state").is_none() {
-            thread::yield_now();
+            thread::sleep(PAUSE);
         }
         drop(input);
         let ended = child.wait().expect("an end");
@@ -397,7 +399,7 @@ fn a_run_that_is_stopped_while_a_server_is_built_ends_cargo_and_its_compilers() 
     let (input, group) = (child.stdin.take(), child.id());
     while members(group).len() < 4 {
         assert!(child.try_wait().expect("a state").is_none(), "it has ended");
-        thread::yield_now();
+        thread::sleep(PAUSE);
     }
     drop(input);
     assert_eq!(child.wait().expect("an end").code(), Some(130));
@@ -423,7 +425,7 @@ fn a_run_without_a_reader_ends_with_its_samples() {
         let sample = loop {
             match children(&mut child).pop() {
                 Some(sample) => break sample,
-                None => thread::yield_now(),
+                None => thread::sleep(PAUSE),
             }
         };
         match signal {

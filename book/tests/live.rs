@@ -3,18 +3,16 @@
 //! first. The runs are fake ones that measure nothing (`--rehearse`).
 #![cfg(target_os = "linux")] // processes are found in /proc
 
-mod webdriver;
-
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::webdriver::served::Served;
+use crate::webdriver::wait;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use webdriver::served::Served;
-use webdriver::wait;
 
 /// The longest wait for any event of a test, longer than an event takes on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(60);

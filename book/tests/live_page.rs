@@ -2,13 +2,11 @@
 //! sees the result again after loading the page once more. The runs are fake ones that measure
 //! nothing (`--rehearse`). With BOOK_SCREENS=1, pictures are stored in target/book-screens/.
 
-mod webdriver;
-
 use std::fs;
 
+use crate::webdriver::served::{RENDERED, Served};
+use crate::webdriver::{Browser, browser, keep, looked, wait};
 use serde_json::Value;
-use webdriver::served::{RENDERED, Served};
-use webdriver::{Browser, browser, keep, looked};
 
 const PAGE: &str = "ch04-select-poll.html";
 // Keys, as WebDriver encodes them.
@@ -96,7 +94,7 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
     let kept = served.checkout().join("target/lab/predictions.json");
     let kept =
         || fs::read_to_string(&kept).ok().filter(|text| text.contains("\"curve\""));
-    webdriver::wait(kept).expect("the prediction is stored");
+    wait(kept).expect("the prediction is stored");
     focus(&browser, &format!("{RUN} .lab-main"));
     browser.press(&[ENTER]);
     browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure svg"));

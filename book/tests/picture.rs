@@ -1,18 +1,16 @@
 //! The pictures in README.md: a page with its lab, in light and in dark.
 //!
-//! `PICTURES=1 cargo test --release -p book --test picture` takes the pictures anew: the test
+//! `PICTURES=1 cargo test --release -p book picture::` takes the pictures anew: the test
 //! predicts, runs the experiment, and then takes a picture of the page. Without `PICTURES`, the
 //! test checks only that the pictures exist and are small.
-
-mod webdriver;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
-use webdriver::browser;
-use webdriver::served::Served;
+use crate::webdriver::browser;
+use crate::webdriver::served::Served;
 
 /// The most bytes that the light and the dark picture may have together.
 const BYTES: u64 = 200_000;

@@ -1,6 +1,6 @@
-//! Tests that every test of a chapter runs. The chapters list their test programs themselves
-//! (`autotests = false`), and most tests are modules of one program, `library.rs`: a file that is
-//! neither listed nor a module is never compiled.
+//! Tests that every test of a chapter and of the book runs. These packages list their test programs
+//! themselves (`autotests = false`), and most tests are modules of one program, `library.rs` or
+//! `all.rs`: a file that is neither listed nor a module is never compiled.
 
 use std::error::Error;
 use std::fs;
@@ -32,7 +32,8 @@ fn unlisted(package: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
         all.iter().map(fs::read_to_string).collect::<Result<_, _>>()?;
     let is_declared = |line: String| {
         let mut lines = sources.iter().flat_map(|source| source.lines());
-        lines.any(|own| own.trim().trim_start_matches("pub ") == line)
+        let plain = |own: &str| own.trim().replace("pub(crate) ", "").replace("pub ", "");
+        lines.any(|own| plain(own) == line)
     };
     let is_listed = |path: &PathBuf| {
         let (Some(name), Some(parent)) = (path.file_stem(), path.parent()) else {
@@ -54,21 +55,21 @@ fn unlisted(package: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
 }
 
 #[test]
-fn every_test_of_a_chapter_runs() -> Result<(), Box<dyn Error>> {
+fn every_test_of_a_chapter_and_of_the_book_runs() -> Result<(), Box<dyn Error>> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let (mut chapters, mut missing) = (0, Vec::new());
+    let (mut packages, mut missing) = (0, Vec::new());
     for entry in fs::read_dir(workspace)? {
         let package = entry?.path();
         let name = package.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with("ch0") {
-            chapters += 1;
+        if name.starts_with("ch0") || name == "book" {
+            packages += 1;
             missing.extend(unlisted(&package)?);
         }
     }
-    assert!(chapters > 0, "no chapter is found");
+    assert!(packages > 1, "no chapter is found");
     assert!(
         missing.is_empty(),
-        "add each to its chapter's tests/library.rs (`mod NAME;`) or Cargo.toml ([[test]]): {missing:#?}"
+        "add each to tests/library.rs or tests/all.rs (`mod NAME;`) or Cargo.toml ([[test]]): {missing:#?}"
     );
     Ok(())
 }

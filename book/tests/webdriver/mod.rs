@@ -1,5 +1,4 @@
 //! A small WebDriver client, which controls a real browser over HTTP on loopback.
-#![allow(dead_code, reason = "each test uses only some functions")]
 
 pub(crate) mod served;
 
@@ -218,8 +217,7 @@ impl Browser {
             self.port,
             body.len()
         );
-        stream.write_all(head.as_bytes()).expect("a request");
-        stream.write_all(body.as_bytes()).expect("a request");
+        stream.write_all((head + &body).as_bytes()).expect("a request");
         let mut reader = BufReader::new(stream);
         let mut length = 0;
         loop {
