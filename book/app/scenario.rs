@@ -54,8 +54,8 @@ pub struct Step {
     /// Text for which the step waits at the server's terminal. Text for which an earlier step has
     /// waited does not count.
     pub trace: Option<String>,
-    /// The way in which the step ends the running command; the step waits until the command has
-    /// ended.
+    /// The way in which the step ends the running command. The step then waits until the
+    /// command has ended. With `None`, the step does neither: the command may go on running.
     pub end: Option<End>,
 }
 

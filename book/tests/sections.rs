@@ -6,7 +6,7 @@ use std::fs;
 use book::paths::Paths;
 use pulldown_cmark::{Event, HeadingLevel, Parser, Tag, TagEnd};
 
-/// A page: the names by which a failure may refer to the page, and the page's headings.
+/// A page of the book: its headings, and the names by which the suite's failure texts refer to it.
 struct Page {
     names: Vec<String>,
     headings: BTreeSet<String>,

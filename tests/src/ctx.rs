@@ -216,7 +216,7 @@ impl<'a> Ctx<'a> {
     }
 
     /// Asserts that a client that has already sent its request is refused with one of the statuses,
-    /// and that the server closes the connection in good order.
+    /// and that the server then closes the connection without a reset.
     pub fn assert_refusal(client: &mut Client, statuses: &[u16]) -> Verdict {
         if client.closed_without_response() {
             return Ok(());

@@ -36,7 +36,7 @@ pub enum Hold {
     Over(HoldOutcome),
 }
 
-/// A sample of `lab readiness`.
+/// The result of one measurement of `lab readiness`.
 #[derive(Serialize, Deserialize)]
 pub enum Readiness {
     /// The measured times of one wait, round or event, depending on the kind of sample.

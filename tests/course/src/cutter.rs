@@ -140,8 +140,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Searches `items`, which are compiled under the conditions `cfg`, for the
-    /// addressed function.
+    /// Adds each function of `items` whose name is `path` to `found`. The items are
+    /// compiled under the conditions `cfg`. Fails if such a function cannot have a hole.
     fn items(&mut self, items: &[Item], cfg: &str) -> Result<(), String> {
         for item in items {
             match item {

@@ -76,7 +76,7 @@ pub struct Options {
     /// mutants, for practice.
     #[arg(long, value_name = "PROGRAM")]
     server: Option<PathBuf>,
-    /// Write what the student gets to this new directory.
+    /// Write the files for the student, among them the server, to this new directory.
     #[arg(long, value_name = "DIR")]
     hand_out: Option<PathBuf>,
     /// Grade this client, which is run as `CLIENT HOST PORT` and exits with 0 if the server keeps

@@ -140,7 +140,8 @@ fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Tria
     Ok(longest_first(by_threads.chain(by_events).collect()))
 }
 
-/// Returns the trials of the mutants, each of which must fail the case named in its row.
+/// Returns a trial for each mutant. It passes if the mutant fails the case that the table of
+/// mutants names for it.
 fn broken(
     wrappers: &Wrappers,
     root: &Arc<DocumentRoot>,
