@@ -154,6 +154,17 @@ mod tests {
     }
 
     #[test]
+    fn the_first_job_is_taken_and_counted() {
+        let queue = Queue::new(2, 2);
+        (1..=2).for_each(|job| queue.put(job));
+        for job in 1..=2 {
+            assert_eq!(queue.take(), Some(job), "the job that has waited longest");
+            let running = queue.lock().running;
+            assert_eq!(running, job, "{running} jobs are running");
+        }
+    }
+
+    #[test]
     fn a_worker_that_was_not_announced_makes_no_room() {
         let queue = Queue::new(0, 1);
         queue.put(1);

@@ -4,6 +4,7 @@
 //! grades submissions: see [`crate::grade`].
 
 use std::ffi::OsString;
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -278,14 +279,23 @@ fn run(command: Command) -> anyhow::Result<bool> {
                     }
                     return session.judge(all);
                 }
-                Some(Action::Hint) => session.hint()?,
-                Some(Action::Show { step }) => session.show(step.as_deref())?,
+                Some(Action::Hint) => print(&session.hint()?)?,
+                Some(Action::Show { step }) => print(&session.show(step.as_deref())?)?,
                 Some(Action::Reset) => session.reset()?,
-                Some(Action::List) => session.list(),
+                Some(Action::List) => print(&session.list())?,
                 Some(Action::Update) => session.update()?,
             }
             Ok(true)
         }
+    }
+}
+
+/// Prints a text. A reader that has ended early, as in `cargo step show | head`, is no error.
+fn print(text: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result,
     }
 }
 

@@ -47,8 +47,8 @@ pub enum Check {
 /// A test of a package of the learner's workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Test {
-    /// The test program: a package, and its test target or `lib` for the unit tests, such as
-    /// `ch03-nonblocking/library`.
+    /// The test program: a package and its test target, such as `ch03-nonblocking/library`. The
+    /// target is `lib` for the library's unit tests, and `bin/NAME` for those of a program.
     pub program: String,
     /// The test's name in the program, such as `stale::a_test`.
     pub name: String,
@@ -63,7 +63,7 @@ impl Test {
         is_test.then(|| Self { program: program.to_owned(), name: name.to_owned() })
     }
 
-    /// Returns the package that contains the test, and the test target (`lib` for unit tests).
+    /// Returns the package that contains the test, and the test target (see [`Test::program`]).
     pub fn target(&self) -> (&str, &str) {
         self.program.split_once('/').unwrap_or((&self.program, "lib"))
     }
@@ -71,10 +71,7 @@ impl Test {
     /// Returns a shell command that runs this test, for a learner to type.
     fn command(&self) -> String {
         let (package, target) = self.target();
-        let target = match target {
-            "lib" => "--lib".to_owned(),
-            target => format!("--test {target}"),
-        };
+        let target = target_options(target).join(" ");
         format!("cargo test -p {package} {target} {} -- --exact", self.name)
     }
 
@@ -106,10 +103,11 @@ impl Test {
         directory: &Path,
     ) -> io::Result<(Option<ExitStatus>, String)> {
         let mut output = tempfile::tempfile()?;
+        // The main track's crate is a single package, and not a directory in a workspace.
+        let package = directory.join(self.target().0);
+        let package = if package.is_dir() { &package } else { directory };
         let mut command = Command::new(program);
-        command
-            .current_dir(directory.join(self.target().0))
-            .args([&self.name, "--exact"]);
+        command.current_dir(package).args([&self.name, "--exact"]);
         command.env("RUST_BACKTRACE", "0");
         command.stdin(Stdio::null()).stdout(output.try_clone()?);
         let mut child = command.stderr(output.try_clone()?).spawn()?;
@@ -127,6 +125,15 @@ impl Test {
         };
         output.rewind()?;
         Ok((status, io::read_to_string(output)?))
+    }
+}
+
+/// Returns the options by which Cargo selects the test target `target` (see [`Test::program`]).
+pub fn target_options(target: &str) -> Vec<&str> {
+    match target.strip_prefix("bin/") {
+        Some(program) => vec!["--bin", program],
+        None if target == "lib" => vec!["--lib"],
+        None => vec!["--test", target],
     }
 }
 

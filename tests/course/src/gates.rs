@@ -44,7 +44,7 @@ struct Question {
     /// The index of the first open step that has a hole in the program's code; the number of all
     /// steps if there is none.
     open: usize,
-    /// The index of a step whose hole is filled with a common mistake, if there is one.
+    /// The position, in [`Track::mistakes`], of a common mistake that fills a hole, if there is one.
     mistake: Option<usize>,
     /// The name of the judged program or, if the check is a test, of the test program.
     program: String,
@@ -100,7 +100,8 @@ impl<'t> Proof<'t> {
         let names: Vec<_> = track.programs.keys().map(String::as_str).collect();
         let copy = || format!("{}, the copy with switches", directory.display());
         let mut programs = work::build(&directory, &names).with_context(copy)?;
-        let tests = track.steps.iter().flat_map(|step| &step.tests);
+        let steps = track.steps.iter();
+        let tests = steps.flat_map(|step| step.tests.iter().chain(&step.also));
         let tests: Vec<Test> = tests.filter_map(|text| Test::parse(text)).collect();
         let tests = tests.iter().map(|test| &*test.program).collect();
         programs.extend(work::build_tests(&directory, &tests).with_context(copy)?);
@@ -108,7 +109,11 @@ impl<'t> Proof<'t> {
         for program in programs.keys() {
             let reached = match track.is_workspace() {
                 true => reached_packages(&files, program),
-                false => reached_files(&sources, &format!("src/bin/{program}.rs")),
+                // A program, or the tests of a program or of the library.
+                false => match program.strip_prefix("my-servers/") {
+                    Some(tested) => reached_files(&sources, &format!("src/{tested}.rs")),
+                    None => reached_files(&sources, &format!("src/bin/{program}.rs")),
+                },
             };
             let is_reached = |hole: &Hole| match hole.file().split_once("/src/") {
                 Some((package, _)) => reached.contains(package),
@@ -212,9 +217,13 @@ impl<'t> Proof<'t> {
         let question = |open: usize, index: usize, check: &Check| {
             self.question(open, &self.track.steps[index], check)
         };
-        let mistaken = |step: usize, check: &Check| Question {
-            mistake: Some(step),
+        let mistaken = |at: usize, step: usize, check: &Check| Question {
+            mistake: Some(at),
             ..question(step + 1, step, check)
+        };
+        let mistakes = || {
+            let all = self.track.mistakes().enumerate();
+            all.filter(|(_, (step, _))| steps.contains(step))
         };
         // For each question, whether the check is expected to be red (to fail).
         let mut expected = BTreeMap::new();
@@ -227,10 +236,10 @@ impl<'t> Proof<'t> {
                     expected.insert(question(step + 1, index, check), false);
                 }
             }
-            if let Some(mistake) = &self.track.steps[step].mistake {
-                let check = gates[step].iter().find(|check| check.name() == mistake.case);
-                expected.extend(check.map(|check| (mistaken(step, check), true)));
-            }
+        }
+        for (at, (step, mistake)) in mistakes() {
+            let check = gates[step].iter().find(|check| check.name() == mistake.case);
+            expected.extend(check.map(|check| (mistaken(at, step, check), true)));
         }
         let start = Instant::now();
         let mut answers = self.ask(expected.keys().cloned().collect(), AT_ONCE)?;
@@ -242,23 +251,19 @@ impl<'t> Proof<'t> {
         let again = expected.iter().filter_map(surprise).collect();
         answers.extend(self.ask(again, 1)?);
         let mut holds = true;
-        for &step in steps {
-            if let Some(Mistake { case: expected, says, .. }) =
-                &self.track.steps[step].mistake
-            {
-                let is_it = |check: &&Check| check.name() == *expected;
-                let check = gates[step].iter().find(is_it);
-                let text =
-                    check.and_then(|check| answers[&mistaken(step, check)].0.as_deref());
-                if !text.is_some_and(|text| text.contains(says)) {
-                    let name = &self.track.steps[step].name;
-                    println!(
-                        "{name}: its mistake is not stopped by {expected} with `{says}`"
-                    );
-                    println!("{}", text.unwrap_or("it is green"));
-                    holds = false;
-                }
+        for (at, (step, Mistake { case: expected, says, .. })) in mistakes() {
+            let is_it = |check: &&Check| check.name() == *expected;
+            let check = gates[step].iter().find(is_it);
+            let text =
+                check.and_then(|check| answers[&mistaken(at, step, check)].0.as_deref());
+            if !text.is_some_and(|text| text.contains(says)) {
+                let name = &self.track.steps[step].name;
+                println!("{name}: a mistake is not stopped by {expected} with `{says}`");
+                println!("{}", text.unwrap_or("it is green"));
+                holds = false;
             }
+        }
+        for &step in steps {
             let Step { name, title, .. } = &self.track.steps[step];
             // The checks of a gate are made at the same time, so a gate takes as long as its
             // longest check.

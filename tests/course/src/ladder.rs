@@ -45,6 +45,10 @@ pub struct Track {
     /// The passages in which a learner's file differs from its source in the book's repository.
     #[serde(default)]
     pub changes: Vec<Change>,
+    /// Code at the end of some of the learner's files that is not in the book: tests that judge what
+    /// no case can observe, and that need the file's private functions.
+    #[serde(default)]
+    pub appended: BTreeMap<String, String>,
     /// The programs: the name of each, and the name of the book's server that it resembles.
     pub programs: BTreeMap<String, String>,
     /// The steps, in their order.
@@ -93,13 +97,13 @@ pub struct Step {
     /// The families or full names of cases that may be in the gate.
     #[serde(default)]
     pub cases: Vec<String>,
-    /// The full names of cases that must pass when the hole is filled, and may pass while it is
-    /// open, too: they detect mistakes that learners make, and that the open hole does not contain.
+    /// Cases, by their full names, and tests that must pass when the hole is filled, and may pass
+    /// while it is open, too: they detect mistakes that learners make, and that the open hole does
+    /// not contain.
     #[serde(default)]
     pub also: Vec<String>,
-    /// Tests of the book's packages that may be in the gate, for behavior that no case can observe,
-    /// in the form that [`Test::parse`] reads. Only a track that copies whole packages can have
-    /// tests.
+    /// Tests in the learner's crate that may be in the gate, for behavior that no case can observe,
+    /// in the form that [`Test::parse`] reads.
     #[serde(default)]
     pub tests: Vec<String>,
     /// The functions that the starter leaves open, in one or more files.
@@ -107,8 +111,9 @@ pub struct Step {
     /// The first two hints: a question, and the calls in the order in which the function makes
     /// them. The third hint, the first half of the book's own code, is computed.
     pub hints: [String; 2],
-    /// A mistake that is often made in this step, and that the gate must detect.
-    pub mistake: Option<Mistake>,
+    /// Mistakes that are often made in this step, and that its checks must detect.
+    #[serde(default)]
+    pub mistakes: Vec<Mistake>,
 }
 
 /// A function body that learners often write and that is wrong. When it is judged, all other holes
@@ -120,7 +125,7 @@ pub struct Mistake {
     pub at: String,
     /// The wrong body of the function.
     pub body: String,
-    /// The name of the check in the gate that fails because of the mistake.
+    /// The name of the step's check that fails because of the mistake.
     pub case: String,
     /// A text that the failure report of the check contains.
     pub says: String,
@@ -267,33 +272,24 @@ impl Track {
                 step.name
             );
         };
-        let all = cases::all();
-        let check = |name: &String| {
-            if let Some(test) = Test::parse(name) {
-                return Ok(Check::Test(test));
-            }
-            let found = all.iter().find(|case| case.full_name() == *name).copied();
-            let found = found.map(Check::Case);
-            found.with_context(|| format!("{}: the suite has no case {name}", step.name))
-        };
-        names.iter().map(check).collect()
+        named(step, names)
     }
 
-    /// Returns the checks that a learner's code must pass at a step: the gate, and after it the
-    /// cases in [`Step::also`].
+    /// Returns the checks that a learner's code must pass at a step: the gate, and after it those
+    /// in [`Step::also`].
     ///
     /// # Errors
     ///
     /// Fails as [`gate`](Self::gate) does, or if a case does not exist.
     pub fn checks(&self, step: &Step) -> anyhow::Result<Vec<Check>> {
-        let mut checks = self.gate(step)?;
-        let all = cases::all();
-        for name in &step.also {
-            let found = all.iter().find(|case| case.full_name() == *name);
-            let case = found.with_context(|| format!("{}: no case {name}", step.name))?;
-            checks.push(Check::Case(*case));
-        }
-        Ok(checks)
+        Ok([self.gate(step)?, named(step, &step.also)?].concat())
+    }
+
+    /// Returns the mistakes of all steps, each with the index of its step. A mistake's position in
+    /// this list identifies it.
+    pub fn mistakes(&self) -> impl Iterator<Item = (usize, &Mistake)> {
+        let steps = self.steps.iter().enumerate();
+        steps.flat_map(|(index, step)| step.mistakes.iter().map(move |m| (index, m)))
     }
 
     /// Returns about how many minutes a learner needs for the steps from the index `index` on.
@@ -321,8 +317,25 @@ impl Track {
             );
             text = text.replace(from, to);
         }
+        if let Some(tests) = self.appended.get(file) {
+            text = format!("{}\n\n{tests}", text.trim_end());
+        }
         Ok(text)
     }
+}
+
+/// Returns the checks of a step that have these names.
+fn named(step: &Step, names: &[String]) -> anyhow::Result<Vec<Check>> {
+    let all = cases::all();
+    let check = |name: &String| {
+        if let Some(test) = Test::parse(name) {
+            return Ok(Check::Test(test));
+        }
+        let found = all.iter().find(|case| case.full_name() == *name).copied();
+        let found = found.map(Check::Case);
+        found.with_context(|| format!("{}: the suite has no case {name}", step.name))
+    };
+    names.iter().map(check).collect()
 }
 
 /// Returns the URL at which the book's own web server has a page, given as `page.md#section`.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::cutter;
 use crate::ladder::{Track, checkout, read};
+use crate::step::hours;
 use crate::work;
 
 /// The texts of a crate's files, by their paths in the crate.
@@ -74,7 +75,7 @@ pub fn sources(track: &Track, open: usize) -> anyhow::Result<Files> {
 
 /// Returns the crate's sources with a switch in every hole: the environment variable
 /// `COURSE_OPEN` gives the index of the first step that is open, and `COURSE_MISTAKE`
-/// gives the index of a step that is filled with a common mistake.
+/// gives the position, in [`Track::mistakes`], of a common mistake that fills a hole.
 ///
 /// # Errors
 ///
@@ -92,9 +93,11 @@ pub fn switched_sources(track: &Track) -> anyhow::Result<Files> {
             let mut text = String::new();
             for (index, step) in track.steps.iter().enumerate() {
                 let place = format!("{file}#{address}");
-                let mistake = step.mistake.as_ref().filter(|m| m.at == place);
-                if let Some(mistake) = mistake {
-                    let test = format!("{root}::course_switch::is_mistaken({index})");
+                let mistakes = track.mistakes().enumerate();
+                for (at, (_, mistake)) in
+                    mistakes.filter(|(_, (of, m))| *of == index && m.at == place)
+                {
+                    let test = format!("{root}::course_switch::is_mistaken({at})");
                     text += &format!("if {test} {{\n{}\n}} else ", mistake.body);
                 }
                 if let Some(hole) = step.holes.iter().find(|h| h.is_at(file, address)) {
@@ -146,8 +149,8 @@ pub mod course_switch {
         step >= state()[0]
     }
 
-    pub fn is_mistaken(step: usize) -> bool {
-        step == state()[1]
+    pub fn is_mistaken(mistake: usize) -> bool {
+        mistake == state()[1]
     }
 }
 "#;
@@ -281,7 +284,7 @@ pub fn files(track: &Track) -> anyhow::Result<Files> {
     let readme = readme
         .replace("{track}", &track.name)
         .replace("{steps}", &track.steps.len().to_string())
-        .replace("{hours}", &minutes.div_ceil(60).to_string());
+        .replace("{hours}", &hours(minutes));
     files.extend([
         ("Cargo.toml".to_owned(), manifest(track)?),
         (".cargo/config.toml".to_owned(), alias),

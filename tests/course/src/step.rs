@@ -361,30 +361,33 @@ impl Session {
         step.map(|step| (index, step)).context("all steps are green")
     }
 
-    /// Prints the next hint for the current step. The last hint is the first half of the book's own
+    /// Returns the next hint for the current step. The last hint is the first half of the book's own
     /// code.
     ///
     /// # Errors
     ///
     /// Fails if all steps are green, because then no step is the current one.
-    pub fn hint(&mut self) -> anyhow::Result<()> {
+    pub fn hint(&mut self) -> anyhow::Result<String> {
         let (index, step) = self.current()?;
         let given = self.state.hints.get(&step.name).copied().unwrap_or(0);
-        println!("Step {}: {}, hint {} of 3", index + 1, step.title, (given + 1).min(3));
+        let (number, title, of) = (index + 1, &step.title, (given + 1).min(3));
+        let mut text = format!("Step {number}: {title}, hint {of} of 3\n");
         match step.hints.get(given) {
-            Some(hint) => println!("\n{}\n", hint.trim_end()),
+            Some(hint) => text += &format!("\n{}\n\n", hint.trim_end()),
             None => {
                 for hole in &step.holes {
                     let reference = self.reference_body(hole)?;
                     let half = cutter::first_half(&reference);
-                    println!("\nThe first half of {}:\n\n{half}", hole.address());
+                    let address = hole.address();
+                    text += &format!("\nThe first half of {address}:\n\n{half}\n");
                 }
-                println!("`cargo step show` shows the rest.");
+                text += "`cargo step show` shows the rest.\n";
             }
         }
         let name = step.name.clone();
         self.state.hints.insert(name, given + 1);
-        self.save()
+        self.save()?;
+        Ok(text)
     }
 
     fn reference_body(&self, hole: &Hole) -> anyhow::Result<String> {
@@ -394,14 +397,14 @@ impl Session {
         Ok(reference[found[0].body.clone()].to_owned())
     }
 
-    /// Prints how the learner's functions differ from the book's, for the step with the name or
+    /// Returns how the learner's functions differ from the book's, for the step with the name or
     /// number `wanted`. If `wanted` is `None`: for the current step or, if the learner has not
     /// begun it, for the step before it.
     ///
     /// # Errors
     ///
     /// Fails if `wanted` is neither the name nor the number of a step.
-    pub fn show(&self, wanted: Option<&str>) -> anyhow::Result<()> {
+    pub fn show(&self, wanted: Option<&str>) -> anyhow::Result<String> {
         let steps = &self.track.steps;
         let is_untouched =
             |step: &Step| step.holes.iter().all(|hole| self.is_open(step, hole));
@@ -423,7 +426,7 @@ impl Session {
             },
         };
         let step = &steps[index];
-        println!("Step {}: {}", index + 1, step.title);
+        let mut text = format!("Step {}: {}\n", index + 1, step.title);
         for hole in &step.holes {
             let reference = self.track.reference(hole.file())?;
             let found = cutter::find(&reference, hole.address());
@@ -433,13 +436,14 @@ impl Session {
             let yours = self.function(hole).unwrap_or_default();
             match work::difference(hole.file(), &yours, reference) {
                 Ok(same) if same.is_empty() => {
-                    println!("{} is the book's, to the letter.", hole.address());
+                    text +=
+                        &format!("{} is the book's, to the letter.\n", hole.address());
                 }
-                Ok(difference) => print!("{difference}"),
-                Err(_) => println!("{reference}"), // git is not installed
+                Ok(difference) => text += &difference,
+                Err(_) => text += &format!("{reference}\n"), // git is not installed
             }
         }
-        Ok(())
+        Ok(text)
     }
 
     /// Puts the holes of the current step back in place of the learner's code, and keeps that code
@@ -470,8 +474,9 @@ impl Session {
         Ok(())
     }
 
-    /// Prints all steps, with marks at the green steps and at the current one.
-    pub fn list(&self) {
+    /// Returns a list of all steps, with marks at the green steps and at the current one.
+    pub fn list(&self) -> String {
+        let mut text = String::new();
         for (index, step) in self.track.steps.iter().enumerate() {
             let mark = match index.cmp(&self.state.reached) {
                 std::cmp::Ordering::Less => "green",
@@ -481,13 +486,15 @@ impl Session {
             let kind = if step.is_mend() { "mend" } else { "build" };
             let (number, minutes) = (index + 1, step.minutes);
             let program = &step.program;
-            println!(
+            let _ = writeln!(
+                text,
                 "{mark}  {number:>2}  {kind:5}  {minutes:>3} min  {program:16}  {}",
                 step.title
             );
         }
         let left = self.track.minutes_from(self.state.reached);
-        println!("\n{} left of {}.", hours(left), hours(self.track.minutes_from(0)));
+        let all = self.track.minutes_from(0);
+        text + &format!("\n{} left of {}.\n", hours(left), hours(all))
     }
 
     /// Judges the steps after every change of the learner's sources, until all steps are green.
@@ -633,7 +640,8 @@ pub fn prepare() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn hours(minutes: u32) -> String {
+/// Returns a duration in words, in minutes or in half hours.
+pub fn hours(minutes: u32) -> String {
     match minutes {
         0..90 => format!("{minutes} minutes"),
         _ => format!("{} hours", (f64::from(minutes) / 30.0).round() / 2.0),

@@ -9,6 +9,7 @@ use std::{env, fs};
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
+use crate::gate::target_options;
 use crate::starter::{self, Files};
 
 /// The name of the git branch that holds the starter as the course wrote it.
@@ -68,15 +69,14 @@ pub fn build_tests(
     let mut built = BTreeMap::new();
     for (package, targets) in targets {
         let mut arguments = vec!["test", "--no-run", "--package", package];
-        for target in targets {
-            match target {
-                "lib" => arguments.push("--lib"),
-                target => arguments.extend(["--test", target]),
-            }
-        }
+        arguments.extend(targets.iter().flat_map(|target| target_options(target)));
         let library = package.replace('-', "_");
         for (name, path) in executables(directory, &arguments, true)? {
-            let target = if name == library { "lib" } else { &name };
+            let is_it = |target: &&&str| match **target {
+                "lib" => name == library,
+                target => target.strip_prefix("bin/").unwrap_or(target) == name,
+            };
+            let target = targets.iter().find(is_it).copied().unwrap_or(&name);
             built.insert(format!("{package}/{target}"), path);
         }
     }
