@@ -323,11 +323,26 @@ fn judge_all(
             (Ok(support), None) => judge.part(&part, support, sandbox),
         };
         let mut judged = PartReport { part, cases };
+        if plan.options.is_some() {
+            name_options(&mut judged.cases);
+        }
         judged.end_after_hangs();
         report.parts[index] = judged;
         settings.save(report)?;
     }
     Ok(())
+}
+
+/// Says of cases that set an option which the plan does not list that the plan does not list it. The
+/// suite says that a placeholder is missing from the command; this command is made from the plan.
+fn name_options(cases: &mut [CaseReport]) {
+    for entry in cases {
+        if let Outcome::Missing(missing) = &mut entry.outcome
+            && plan::options().any(|option| option == missing.name)
+        {
+            missing.why = format!("the plan's `options` do not list {:?}", missing.name);
+        }
+    }
 }
 
 /// A server to judge, with its profile and the suite's document root.

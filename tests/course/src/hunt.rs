@@ -184,6 +184,7 @@ impl Den {
         let name = self.name(number);
         let text = format!(
             "#!/bin/sh\n# Starts the server that you hunt; with {HUNTED}= it is the honest one.\n\
+             # In a grading it has `--root DIR`, with the files that `client-suite files DIR` writes.\n\
              exec env {HUNTED}=\"${{{HUNTED}-{name}}}\" \"$(dirname \"$0\")/server\" \"$@\"\n"
         );
         fs::write(&script, text)?;
@@ -400,7 +401,7 @@ pub fn failed_cases(
             wrappers.create(&format!("hunted-{number}"), &program, &arguments)?;
         targets.push((name, Target::Binary(script.into())));
     }
-    let cases: Vec<_> = cases::all()
+    let cases: Vec<_> = cases::public()
         .into_iter()
         .filter(|case| case.only.is_empty() && case.skip_reason(&profile).is_none())
         .filter(|case| family(case.family))

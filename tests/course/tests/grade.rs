@@ -417,6 +417,38 @@ fn a_server_in_another_language_is_built_and_run_by_commands() -> anyhow::Result
 }
 
 #[test]
+fn a_case_whose_option_the_plan_does_not_list_is_named() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let mut copied = Command::new("cp");
+    copied.args(["-r", "starter", "solution"]).arg(directory.path());
+    ensure!(copied.current_dir(assignment()).status()?.success(), "cp");
+    // With `options`, the suite chooses the port.
+    let submission = directory.path().join("solution");
+    let main = read(&submission.join("src/main.rs"))?;
+    let main =
+        main.replace("\"127.0.0.1:0\"", "std::env::args().nth(2).unwrap_or_default()");
+    fs::write(submission.join("src/main.rs"), main)?;
+    let plan = directory.path().join("PLAN.toml");
+    fs::write(
+        &plan,
+        "title = \"No options\"\nstarter = \"starter\"\nprogram = \"small\"\nlike = \"thread\"\noptions = []\n\
+         files = [\"src/main.rs\", \"src/request.rs\"]\n\
+         [[part]]\nname = \"Deadlines\"\npoints = 1\ncases = [\"deadlines::head_stalls\"]\n",
+    )?;
+    let mut command = Command::new(COURSE);
+    command.arg("grade").arg(&plan).arg("--submission").arg(&submission);
+    if is_root() {
+        command.args(["--user", &(USERS + 90).to_string()]);
+    }
+    let output = command.output()?;
+    let report = String::from_utf8_lossy(&output.stdout);
+    let expected = "     1 not offered: the plan's `options` do not list \"head-timeout\"\n       \
+                    deadlines::head_stalls\n";
+    ensure!(report.contains(expected), "{output:?}");
+    Ok(())
+}
+
+#[test]
 fn a_submission_that_uses_too_much_of_something_is_stopped() -> anyhow::Result<()> {
     if !can_attack() {
         return Ok(());

@@ -119,7 +119,14 @@ fn cases_of((name, cases, _): Family) -> impl Iterator<Item = Case> {
 
 /// Returns every case that the suite judges by default, in the order of the families.
 pub fn all() -> Vec<Case> {
-    FAMILIES.iter().copied().chain(added()).flat_map(cases_of).collect()
+    let mut cases = public();
+    cases.extend(added().into_iter().flat_map(cases_of));
+    cases
+}
+
+/// Returns the suite's own cases: those of [`all`] that [`add`] has not added.
+pub fn public() -> Vec<Case> {
+    FAMILIES.iter().copied().flat_map(cases_of).collect()
 }
 
 /// Returns the cases of the course's projects, which go beyond the contract. No server of the book

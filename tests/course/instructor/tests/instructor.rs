@@ -178,4 +178,8 @@ fn the_cases_are_added_and_tell_the_mutants_apart() {
             assert_eq!(caught, should, "{name}, {}", case.full_name());
         }
     }
+    // A mutant may fail the instructor's own cases: students cannot run these.
+    let den = Den::open(Path::new(HUNTED)).expect("mutants");
+    let failed = hunt::failed_cases(&den, |family| family == "own").expect("a check");
+    assert!(failed.is_empty(), "{failed:#?}");
 }

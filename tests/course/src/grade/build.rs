@@ -23,6 +23,9 @@ use crate::{starter, work};
 /// The name of the directory into which Cargo writes compiled files.
 const TARGET: &str = "target";
 
+/// The advice if the starter's libraries are missing.
+const FETCH: &str = "the starter's libraries: run `cargo fetch` in the starter";
+
 /// Returns the files of the starter that the plan names.
 ///
 /// # Errors
@@ -98,11 +101,11 @@ impl Base {
         fs::create_dir_all(&source)?;
         submission::write(&source, starter)?;
         if !starter.contains_key("Cargo.lock") {
-            crate::starter::lock(&source)?;
+            crate::starter::lock(&source).context(FETCH)?;
         }
         let mut fetched = Command::new(work::cargo());
         fetched.current_dir(&source).args(["vendor", "--offline", "--locked", "--quiet"]);
-        work::output(fetched.arg(&vendor)).context("the starter's libraries")?;
+        work::output(fetched.arg(&vendor)).context(FETCH)?;
         fs::create_dir_all(&vendor)?; // Cargo makes none for a starter without libraries
         let mut built = Command::new(self.toolchain.join("bin/cargo"));
         built.current_dir(&source).args(self.cargo_arguments());

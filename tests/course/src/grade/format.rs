@@ -1,8 +1,8 @@
 //! The formats of a report: text for people, and four for programs.
 //!
 //! Every format has the points of every part, and every format except CSV describes the failures.
-//! Only JSON and JUnit contain times, one for each case, so in the other formats two reports on one
-//! submission are alike.
+//! Only JSON and JUnit contain times, one for each case. In the other formats two reports on one
+//! submission are alike, except for what the submission itself makes differ, such as a `Date`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -100,9 +100,10 @@ fn heading(part: &PartReport) -> String {
 }
 
 /// Describes the cases of a part that did not pass: first the number of cases that were not judged,
-/// for each reason, then each failure in full.
+/// for each reason, with the names of those that the plan could do without; then each failure in
+/// full.
 fn details(part: &PartReport) -> String {
-    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut text = String::new();
     for entry in &part.cases {
         let reason = match &entry.outcome {
@@ -111,10 +112,13 @@ fn details(part: &PartReport) -> String {
             Outcome::NotReached(why) => format!("not reached: {why}"),
             Outcome::Passed | Outcome::Failed(_) => continue,
         };
-        *reasons.entry(reason).or_default() += 1;
+        reasons.entry(reason).or_default().push(entry.case.full_name());
     }
-    for (why, count) in reasons {
-        let _ = writeln!(text, "{count:>6} {why}");
+    for (why, cases) in reasons {
+        let _ = writeln!(text, "{:>6} {why}", cases.len());
+        if !why.starts_with("not reached") {
+            let _ = writeln!(text, "       {}", cases.join(", "));
+        }
     }
     for entry in &part.cases {
         if let Outcome::Failed(failure) = &entry.outcome {

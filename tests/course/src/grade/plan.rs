@@ -455,7 +455,7 @@ fn need(name: &str) -> Option<Need> {
 
 /// Returns the names of the options that a plan may list: those of the book's contract, and those
 /// of the projects.
-fn options() -> impl Iterator<Item = &'static str> {
+pub fn options() -> impl Iterator<Item = &'static str> {
     OPTIONS.iter().chain(PROJECT_OPTIONS).map(|(name, _)| *name)
 }
 
