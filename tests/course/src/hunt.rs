@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use client_suite::case::Case;
+use client_suite::cases;
 use client_suite::judge::{DocumentRoot, Outcome, Strictness, judge};
 use client_suite::profile::{Model, ServerProfile};
 use client_suite::rlimits::Rlimits;
@@ -32,7 +33,6 @@ use client_suite::server::Server;
 use client_suite::target::Target;
 use client_suite::verdict::Abort;
 use client_suite::wrappers::Wrappers;
-use client_suite::{CASES_AT_ONCE, cases};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -51,6 +51,9 @@ const HUNTED: &str = "HUNTED_MUTATION";
 /// server are used: a client that guesses passes at most once in 238 attempts, even if it knew
 /// which of its runs the present one is.
 const RUNS: usize = 8;
+
+/// The number of cases that run at the same time, each with a server of its own.
+const CASES_AT_ONCE: usize = 32;
 
 /// The smallest number of runs of a client against the mutant, and against the honest server.
 const LEAST: usize = 2;
