@@ -163,8 +163,8 @@ impl Lists {
     }
 }
 
-/// Returns a trial for each case that applies to the server, and a trial that fails if the list has
-/// a line for a case that does not apply.
+/// Returns a trial for each case that applies to the server, and a trial that fails if the server's
+/// list of expected verdicts names a case that does not apply.
 fn trials_for(
     server: &SmallServer,
     list: &List,
