@@ -6,7 +6,7 @@ use client_suite::small::SmallServer;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Only Linux has epoll, with which the small servers wait.
+    // The small servers wait by epoll, which only Linux has.
     let small: &[SmallServer] = if cfg!(target_os = "linux") {
         &[
             SmallServer::new(

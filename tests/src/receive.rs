@@ -114,7 +114,7 @@ impl Client {
     }
 
     fn read_end(&mut self) -> CaseResult<End> {
-        // A single byte already fails the case. No more are read, because a faulty server may send
+        // A single byte already fails the case, so only one piece is read: a faulty server may send
         // without end.
         let end = if self.inbox.is_empty() {
             self.fill().map_err(|stop| stop.expecting("the end of the connection"))?

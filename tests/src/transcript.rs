@@ -112,8 +112,8 @@ impl Transcript {
         self.add(client, EventKind::Received(bytes[..keep].to_vec(), bytes.len()));
     }
 
-    /// Adds received bytes to the count of the last event if that event keeps no more bytes, as is
-    /// the case for most pieces of a long response. Returns whether the bytes were added.
+    /// Adds received bytes to the count of the last event if that event stores no further bytes, as
+    /// for most pieces of a long response. Returns whether the bytes were added.
     fn is_only_counted(&self, client: &str, length: usize) -> bool {
         match self.lock().last_mut() {
             Some(Event { client: last, kind: EventKind::Received(kept, all) })

@@ -15,7 +15,7 @@ use crate::files::{files, read};
 use crate::includes::{INCLUDE, anchored_lines};
 use crate::problem::Problem;
 
-/// An item of a source file: the file's path, and the text with which the item's first line begins.
+/// An item of a source file: the file's path, and the beginning of the item's first line.
 type Item = (&'static str, &'static str);
 
 /// The items of the finished servers that the pages must show, in an open or a folded listing. If

@@ -10,7 +10,7 @@ use crate::paths::Paths;
 use crate::text::{bytes, table as markdown, thousands};
 
 /// The number of busy clients for which the table shows processor times: the greatest
-/// number with which every server was measured.
+/// number at which every server was measured.
 const BUSY: usize = 1_000;
 /// The number of mostly silent clients for which the table shows processor times: the greatest
 /// number that was measured.

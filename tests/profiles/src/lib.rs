@@ -186,7 +186,7 @@ impl ServerProfile {
     }
 
     /// Returns the resource of which every idle client needs one more, `"process"` or `"thread"`,
-    /// or `None` if an idle client needs no more of either.
+    /// or `None` if an idle client adds neither.
     pub fn idle_cost(&self) -> Option<&'static str> {
         match self.model {
             Model::ProcessPerClient => Some("process"),
