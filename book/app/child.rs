@@ -57,7 +57,7 @@ impl ChildGuard {
 impl Drop for ChildGuard {
     fn drop(&mut self) {
         running().retain(|other| *other != self.0.id());
-        let _ = self.0.kill(); // fails if the process has ended already
+        let _ = self.0.kill(); // has no effect if the process has ended already
         let _ = self.0.wait();
     }
 }
@@ -69,7 +69,6 @@ pub(crate) struct ProcessGuard(u32);
 
 #[cfg(target_os = "linux")]
 impl ProcessGuard {
-    /// Guards the process with the ID `pid`.
     pub(crate) fn new(pid: u32) -> ProcessGuard {
         running().push(pid);
         ProcessGuard(pid)

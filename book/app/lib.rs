@@ -2,13 +2,19 @@
 //! transcripts, runs the lab's measurements, and checks the pages.
 //!
 //! ```text
-//! src/*.md ── render ──> target/book/ ── serve ──> http://127.0.0.1:3000
-//!    ^  {{#include transcripts/NAME.txt}}
-//!    └── transcripts ── servers, terminal, scenario, normalize
-//! serve ── live ── the lab in the page: one child process per run ── lab
-//! lab ── results/*.json ── src/generated/ ── derived: tables made from results, sources and pages
-//! checks ── what a page must not contain: a broken link, pasted code, a number typed by hand
+//! src/*.md                 ── render ──────> target/book/ ── serve ──> http://127.0.0.1:3000
+//! transcripts/*.toml       ── transcripts ─> src/transcripts/
+//! measurements             ── lab ─────────> results/*.json ── lab ──> src/generated/
+//! results, sources, pages  ── derived ─────> src/generated/
 //! ```
+//!
+//! In this diagram, the module named on an arrow reads what is on the left and makes what is on the
+//! right. The pages (src/*.md) include files from src/transcripts/ and src/generated/.
+//!
+//! - `transcripts` uses `scenario`, `servers`, `terminal` and `normalize`.
+//! - `live` is the part of `serve` that runs the lab for a page, in one child process per run.
+//! - `checks` finds what a page must not contain: a broken link, pasted code, a number typed by
+//!   hand.
 //!
 //! Files depend on each other in one direction only: `paths`, `files`, `text` and `child`
 //! at the bottom, the lab's layers above them (see `lab`), and the commands at the top.

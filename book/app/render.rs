@@ -125,10 +125,11 @@ fn index_in(rendered: &Path) -> Result<PathBuf> {
         .context("mdBook has written no index")
 }
 
-/// Appends a line to `words` for each word of mdBook's letter tree below `node`, whose own letters
-/// spell `word`. A line lists the sections that contain the word. Each section is given by the
-/// amount, in base 36, by which its number exceeds that of the previous section in the same line
-/// (0 before the first), and by the word's frequency unless that is 1.
+/// Appends a line to `words` for each word in the subtree of `node`, a node of mdBook's letter
+/// tree. The letters on the path from the tree's root to `node` spell `word`. A line begins with
+/// its word, and lists the sections that contain the word. Each section is given by the amount, in
+/// base 36, by which its number exceeds that of the previous section in the same line (0 before the
+/// first), and by the word's frequency unless that is 1.
 fn pack(node: &Value, word: &str, words: &mut Vec<String>) {
     let sections = node["docs"].as_object().into_iter().flatten();
     let sections: BTreeMap<u32, &Value> = sections

@@ -34,8 +34,8 @@ pub struct Scenario {
     pub steps: Vec<Step>,
 }
 
-/// One step of a scenario, at one terminal. The next step begins when everything that this step
-/// waits for has happened, so the order of events never depends on timing.
+/// One step of a scenario, at one terminal. The next step begins only when everything that this
+/// step waits for has happened.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Step {

@@ -66,8 +66,8 @@ impl Terminal {
         stdin.flush().context("the command no longer reads")
     }
 
-    /// Waits until `text` appears in the output after the text that the previous call of `see`
-    /// found, and returns the rest of the line.
+    /// Waits until `text` appears in the output after the line in which the previous call of `see`
+    /// found its text, and returns the rest of the line in which `text` appears.
     ///
     /// # Errors
     ///
@@ -110,7 +110,6 @@ impl Terminal {
         while self.receive(Instant::now() + quiet) {}
     }
 
-    /// Closes the command's input.
     pub(crate) fn close_input(&mut self) {
         self.stdin = None;
     }

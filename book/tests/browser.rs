@@ -73,9 +73,9 @@ fn choose(browser: &Browser, width: u32, scheme: &str) {
     ));
 }
 
-/// Each page is light, and can be read in the other themes. While a prediction is open, the page
-/// hides the figure and the text that give the prediction's answer away, both if the lab's scripts
-/// run and if scripts are disabled.
+/// Each page loads at most [`PAGE`] bytes, and has no problem in one of the themes `rust`, `coal`
+/// and `ayu` (in turn). While a prediction is open, the page hides the figure and the text that
+/// give the prediction's answer away, both if the lab's scripts run and if scripts are disabled.
 #[test]
 fn pages_are_light_hide_answers_and_have_other_themes() {
     let Some(browser) = browser() else { return };
@@ -193,7 +193,9 @@ fn nothing_moves_while_a_run_replaces_a_recorded_figure() {
             .wait_until(&format!("return document.querySelector('{predict}') !== null"));
         browser.run(&format!("document.querySelector('{predict}').click()"));
         browser.run(&format!("document.querySelector('{lab} .lab-main').focus()"));
-        std::thread::sleep(Duration::from_millis(300)); // let layout shifts of the click end
+        // The layout shifts that the click causes must end before the script below observes shifts:
+        // the test is about the shifts that the run causes.
+        std::thread::sleep(Duration::from_millis(300));
         browser.run(
             "window.shifts = [];
              new PerformanceObserver((list) => list.getEntries().filter((entry) => !entry.hadRecentInput)
@@ -204,7 +206,8 @@ fn nothing_moves_while_a_run_replaces_a_recorded_figure() {
         browser.wait_until(&format!(
             "return document.querySelector('{lab} .lab-status').innerText.includes('Done')"
         ));
-        std::thread::sleep(Duration::from_millis(300)); // let the observer be called
+        // The browser calls the `PerformanceObserver` a short time after a layout shift.
+        std::thread::sleep(Duration::from_millis(300));
         assert_eq!(
             browser.run("return window.shifts"),
             serde_json::json!([]),

@@ -436,8 +436,8 @@ fn a_run_without_a_reader_ends_with_its_samples() {
             None => drop(input.take()),
         }
         assert_eq!(child.wait().expect("an end").code(), Some(130), "{signal:?}");
-        // The directory /proc/PID is still that of the sample's process: the kernel does not give
-        // the process ID to another process so soon.
+        // If the directory /proc/PID existed, it would be that of the sample's process: the kernel
+        // does not give the process ID to another process so soon.
         assert!(!Path::new(&format!("/proc/{sample}")).exists(), "{signal:?}");
         assert!(!dir.path().join("target/lab/readiness.json").exists(), "{signal:?}");
     }

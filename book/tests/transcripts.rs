@@ -10,8 +10,8 @@ use book::scenario::Scenario;
 use book::transcripts::{compare, play, scenarios};
 use client_suite::environment::normalize;
 
-/// The number of scenarios that are played at the same time: more than most machines have cores,
-/// because a scenario mostly waits.
+/// The number of scenarios that are played at the same time. It may exceed the machine's number of
+/// cores, because a scenario mostly waits.
 const AT_ONCE: usize = 8;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Signals do not queue: three children exit, and the handler for SIGCHLD runs once.
+//! Standard signals do not queue: three children exit, and the handler for SIGCHLD runs once.
 #![allow(unsafe_code)]
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};

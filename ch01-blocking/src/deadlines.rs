@@ -1,7 +1,7 @@
 //! The phases in which a connection waits for its client, and the deadline of each.
 //!
-//! A deadline covers a whole phase, not one read: a client that sends one byte per second
-//! must not extend its deadline with each byte.
+//! A deadline covers a whole phase, not one read, so a client cannot stay in a phase
+//! forever by sending one byte per second.
 //!
 //! ```
 //! use ch01_blocking::deadlines::Wait;
@@ -55,11 +55,11 @@ pub struct Timeouts {
     /// Longest wait for a request's content, from the end of its head
     #[arg(long = "body-timeout", value_name = "S", value_parser = parse::seconds, default_value = "60")]
     pub body: Duration,
-    /// Minimum rate of content in bytes per second, not counting the first --head-timeout
-    /// seconds; 0: no minimum
+    /// Minimum rate of a request's content in bytes per second, after a grace period of
+    /// --head-timeout seconds; 0: no minimum
     #[arg(long = "body-rate", value_name = "BYTES", default_value_t = 1024)]
     pub body_rate: u64,
-    /// Longest wait for the client to take 16 KiB of an answer, or the rest of it
+    /// Longest wait for the client to take the next 16 KiB of an answer, or all that is left of it
     #[arg(long = "write-timeout", value_name = "S", value_parser = parse::seconds, default_value = "30")]
     pub write: Duration,
     /// Longest time to read on after the last answer, until the client closes
@@ -82,7 +82,7 @@ impl Timeouts {
             Wait::Idle => self.idle,
             Wait::Head => self.head,
             // Each byte received extends the deadline by the time that one byte takes
-            // at the minimum rate.
+            // at the minimum rate, but never beyond the body timeout.
             Wait::Body { received } if self.body_rate > 0 => {
                 let earned =
                     Duration::from_millis(received.saturating_mul(1000) / self.body_rate);
@@ -235,7 +235,8 @@ mod tests {
 
     #[test]
     fn a_whole_deadline_follows_what_was_taken() {
-        let mut looks = [FULL - WRITE_STEP; CHECKS as usize + 1]; // taken before the first look
+        // The client takes `WRITE_STEP` bytes before the first check, and then nothing.
+        let mut looks = [FULL - WRITE_STEP; CHECKS as usize + 1];
         assert!(is_cut(&looks));
         looks[CHECKS as usize] -= WRITE_STEP;
         assert!(!is_cut(&looks));

@@ -38,8 +38,8 @@ pub fn run(
         })?;
         let ready = listener.ready().inspect_err(|_| stop.request());
         while let Accept::Client(client) = listener.accept(stop.as_fd(), None) {
-            // This process has no other open connection. In chapter 2's `prefork`,
-            // sibling processes have some, and they count too.
+            // `others` is the number of open connections in other processes: 0 in this
+            // chapter, but chapter 2's `prefork` calls `run` in several processes.
             let others = site.stats.connection_opened();
             let admission =
                 Admission::decide(others, usize::MAX, options.max_connections);

@@ -20,7 +20,8 @@
 //! Each of the three servers is one file: [`iterative`], [`fork`], [`thread`].
 //! Everything that waits is in [`serve()`] and its [`stream`], with the [`deadlines`].
 //! Everything that decides is in [`http`] and [`app`] and never waits; later chapters drive
-//! the same decisions in other ways. [`server`] holds the parts around a connection.
+//! the same decisions in other ways. [`server`] holds the rest of a server: options, the
+//! listening socket, the shutdown, child processes, the log and the trace.
 //!
 //! ```
 //! use ch01_blocking::program::Cli;

@@ -22,7 +22,8 @@ pub enum After {
     Idle,
     /// The last answer was sent: the caller closes in stages with [`linger`].
     Linger,
-    /// Nothing is left to send: the caller closes the connection.
+    /// The connection ends without a last answer, for example because the client has
+    /// closed it: the caller closes the socket at once.
     Close,
 }
 // ANCHOR_END: after

@@ -1,6 +1,7 @@
 // ANCHOR: head
-//! The HTTP of all small servers: parses one request from a buffer, writes its answer
-//! into another buffer, and serves a connection with the two.
+//! The HTTP of all small servers: [`parse`] reads one request from a buffer,
+//! [`Response::write`] appends an answer to another buffer, and [`serve`] calls both
+//! for each request of a connection.
 //!
 //! The parser is small but safe: a message that it does not understand is refused, and
 //! the connection is closed. Left out are chunked content, `100 Continue`, keep-alive
@@ -40,8 +41,8 @@ pub struct Request<'b> {
 }
 
 impl Request<'_> {
-    /// Returns whether this is HEAD: its answer has no content (RFC 9110 section
-    /// 9.3.2).
+    /// Returns whether the method is HEAD. The answer to a HEAD request has no content
+    /// (RFC 9110 section 9.3.2).
     pub fn is_head(&self) -> bool {
         self.method == "HEAD"
     }
@@ -288,8 +289,8 @@ fn refuse(
 // ANCHOR_END: serve
 // ANCHOR: listen
 /// Returns the value of the command-line option `name`, such as `--listen`, or `None`
-/// if the option is missing. Unknown options are ignored, so that a small server can be
-/// started with the options of a finished one.
+/// if the option is missing. Options that a small server does not know are ignored: it
+/// can be started with the command line of a complete server, such as `thread`.
 pub fn option(name: &str) -> Option<String> {
     env::args().skip_while(|word| word != name).nth(1)
 }

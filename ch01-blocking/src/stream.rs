@@ -72,9 +72,10 @@ pub trait Stream: Transport {
 /// A stream that blocks its thread, over a blocking socket.
 ///
 /// The kernel enforces the deadlines, by SO_RCVTIMEO and SO_SNDTIMEO (socket(7)). These
-/// options apply to one call, so within a phase of several reads the remaining time is
-/// set before each read: one more system call, but only for a client that sends in
-/// pieces. A request that arrives in one piece costs one read and one write.
+/// options limit each call separately, so if one [`Wait`] takes several reads, the
+/// remaining time is set before each read: one more system call, but only for a client
+/// that sends in pieces. A request that arrives in one piece costs one read and one
+/// write.
 #[derive(Debug)]
 pub struct Blocking<'a> {
     guard: &'a ConnectionGuard<'a>,
@@ -83,7 +84,7 @@ pub struct Blocking<'a> {
     began: Instant,
     /// The current value of the socket's option SO_RCVTIMEO.
     receive_within: Duration,
-    /// The measure of whether the client takes the bytes sent to it.
+    /// The measurement of how many bytes the client takes while a write blocks.
     progress: Progress,
 }
 
@@ -114,7 +115,8 @@ impl<'a> Blocking<'a> {
     /// Returns the time that is left, which is zero when the deadline has passed.
     fn arm_read_timeout(&mut self) -> io::Result<Duration> {
         let within = match self.wait {
-            // The idle time begins with this call, so the whole timeout is left.
+            // `serve` sets `Wait::Idle` immediately before the read, so the whole
+            // timeout is left.
             Wait::Idle => self.timeouts.idle,
             wait => self
                 .timeouts
@@ -338,7 +340,8 @@ pub fn send_file(
 }
 
 /// Sends at most `len` bytes of a file from offset `at`, and returns the number of
-/// bytes sent. The bytes are copied through a buffer: only Linux's sendfile(2) is used.
+/// bytes sent. The bytes are copied through a buffer, because only Linux has the
+/// sendfile(2) that the other version of this function calls.
 #[cfg(not(target_os = "linux"))]
 pub fn send_file(
     socket: &impl AsFd,

@@ -59,8 +59,9 @@ fn a_connection_registered_after_the_last_closed_is_answered() -> io::Result<()>
     let received = thread::scope(|scope| {
         scope.spawn(|| connections.drain(LONG)); // no connection is registered
         // `drain` takes the lock of the set, sets the flag `is_draining`, finds the set
-        // empty, and only then releases the lock. Registering takes the same lock, so
-        // after the flag is seen it happens only when `drain` has found the set empty.
+        // empty, and only then releases the lock. `register` takes the same lock. So a
+        // connection that is registered after this loop has seen the flag is registered
+        // after `drain` has found the set empty.
         while !site.is_draining() {
             thread::yield_now();
         }
@@ -113,7 +114,7 @@ fn a_client_that_sends_while_it_is_closed_gets_no_error() -> io::Result<()> {
         while !site.is_draining() {
             thread::yield_now();
         }
-        connections.close(); // takes the lock after the drain has closed
+        connections.close(); // takes the lock after `drain` has shut down the socket
         client.write_all(b"GET /plaintext HTTP/1.1\r\n")?;
         scope.spawn(|| {
             let guard = guard;
@@ -142,7 +143,7 @@ fn half_a_request_that_is_not_counted_yet_is_not_hung_up_on() -> io::Result<()> 
         .map(|socket| connections.register(socket, usize::MAX));
     client.write_all(b"GET /plain")?;
     for guard in &guards {
-        guard.entry.idle.store(true, SeqCst); // as `Blocking::fill` before each read
+        guard.entry.idle.store(true, SeqCst); // as `Blocking::fill` does between requests
     }
     assert_eq!((&guards[0].entry.socket).read(&mut [0; 64])?, 10);
     thread::scope(|scope| {
@@ -150,7 +151,7 @@ fn half_a_request_that_is_not_counted_yet_is_not_hung_up_on() -> io::Result<()> 
         while !site.is_draining() {
             thread::yield_now();
         }
-        connections.close(); // takes the lock after the drain has checked both
+        connections.close(); // takes the lock after `drain` has checked both connections
         let closed = guards.map(|guard| guard.entry.closed_by_server.load(SeqCst));
         assert_eq!(closed, [false, true], "half a request, and none");
         Ok(())

@@ -24,7 +24,7 @@ pub struct ServerArgs {
     /// Number of threads, each with one client at a time
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..), default_value = "16")]
     threads: u16,
-    /// Most accepted clients that wait for a thread
+    /// Maximum number of accepted clients that wait for a thread
     #[arg(long, value_name = "N", default_value_t = 64)]
     queue: u16,
     /// What happens when no thread is free and the queue is full
@@ -124,8 +124,9 @@ fn spawn<'scope, 'env>(
     Ok(())
 }
 
-/// Returns the error for a server whose thread number `made` of `wanted` cannot be created.
-/// Continuing with fewer threads would hide the problem until the load is high.
+/// Returns the error for a server that needs `wanted` threads and cannot create one of
+/// them: `made` is the number of that thread, counted from 1. Continuing with fewer
+/// threads would hide the problem until the load is high.
 pub fn too_many(made: usize, wanted: usize, error: &io::Error) -> io::Error {
     io::Error::other(format!(
         "thread {made} of {wanted} cannot be created ({error}); ask for fewer with --threads"

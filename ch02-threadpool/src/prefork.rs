@@ -194,10 +194,10 @@ struct WorkerSlot {
     number: u16,
     /// The resources that the worker holds.
     usage: &'static Usage,
-    /// The time at which the worker was created, or at which it exited if the slot is
-    /// empty.
+    /// The time at which the worker was created or, if there is none, at which the slot
+    /// became empty.
     since: Instant,
-    /// The time for which the slot stays empty after its worker has exited.
+    /// The time, counted from `since`, for which an empty slot stays empty.
     pause: Duration,
     /// The reason why the slot is empty.
     why: String,

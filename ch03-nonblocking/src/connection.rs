@@ -66,8 +66,8 @@ enum Then {
 pub struct Connection<T> {
     transport: T,
     state: State,
-    /// Whether the socket may have something to read. The poller may report readiness
-    /// only once, so this field keeps it until a read shows that the socket is drained.
+    /// Whether the socket may have something to read. Some pollers report readiness only
+    /// once, so this field keeps it until a read shows that the socket is drained.
     readable: bool,
     /// Whether end of file may follow the received bytes, so that a short read does not
     /// mean that the socket is drained.
@@ -106,7 +106,7 @@ pub enum Next {
     Unchanged,
     /// Have another turn, after every other ready connection has had one.
     Again,
-    /// Close the connection.
+    /// Close the connection, which has ended without an I/O error.
     Close,
 }
 // ANCHOR_END: wake_next
@@ -148,7 +148,7 @@ impl<T: Transport> Connection<T> {
     }
 
     /// Records an event for the connection's next turn, without advancing the
-    /// connection: the poller may not report the event again.
+    /// connection: some pollers report an event only once.
     pub fn record(&mut self, ready: &Ready) {
         self.readable |= ready.readable || ready.eof || ready.broken;
         self.eof |= ready.eof || ready.broken;
@@ -160,8 +160,8 @@ impl<T: Transport> Connection<T> {
     }
 
     // ANCHOR: advance
-    /// Advances the connection as far as possible without blocking, and returns the
-    /// next step.
+    /// Advances the connection as far as possible without blocking, and returns what
+    /// the event loop does with the connection next.
     ///
     /// One call (a turn) ends at the latest when
     /// [`IO_BUDGET`](crate::socket::IO_BUDGET) bytes have been read or written: further
@@ -203,7 +203,7 @@ impl<T: Transport> Connection<T> {
     // ANCHOR_END: advance
 
     // ANCHOR: apply
-    /// Applies `wake`, the reason for the turn. Returns the next step if the reason
+    /// Applies `wake`, the reason for the turn. Returns the turn's result if the reason
     /// alone determines it, or `None` if `drive` must run.
     fn apply(
         &mut self,
@@ -238,8 +238,8 @@ impl<T: Transport> Connection<T> {
     // ANCHOR_END: apply
 
     // ANCHOR: drive
-    /// Runs the connection until it would block, and returns its next step. The code
-    /// follows chapter 1's `serve`: compare the two side by side.
+    /// Runs the connection until it would block or ends, and returns the turn's result.
+    /// The code follows chapter 1's `serve`: compare the two side by side.
     fn drive(
         &mut self,
         work: &mut Work,

@@ -72,10 +72,10 @@ pub struct EventLoop<'a, P> {
     timers: Timers,
     shared: LoopContext<'a>,
     /// Connections that can continue without an event, for example because their last
-    /// turn used up the byte budget. The poller may not report them again.
+    /// turn used up the byte budget. Some pollers would not report them again.
     run_queue: Vec<Token>,
-    /// Whether clients may be left in the listener's backlog. The poller may not report
-    /// the listener again.
+    /// Whether clients may be left in the listener's backlog. Some pollers would not
+    /// report the listener again.
     accept_again: bool,
     /// Connections that have become idle in this round of the loop; their deadlines are
     /// set at the end of the round.
@@ -158,7 +158,9 @@ impl<P: Poller> EventLoop<'_, P> {
             for token in std::mem::take(&mut self.run_queue) {
                 self.turn(token, Wake::Again);
             }
-            self.set_idle_deadlines(); // before expired deadlines are removed
+            // A connection that became idle in this round still has the deadline of its
+            // previous wait, which must be replaced before it can expire below.
+            self.set_idle_deadlines();
             self.timers.expired(self.shared.now, &mut late);
             for index in late.drain(..) {
                 if let Some(token) = self.connections.token(index) {
@@ -297,7 +299,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         match wake {
             Wake::Again => entry.queued = false,
             Wake::Ready(ready) if entry.queued => {
-                return entry.connection.record(&ready); // its turn comes from the run queue
+                return entry.connection.record(&ready); // a turn is queued
             }
             _ => {}
         }
@@ -366,7 +368,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
     /// other connections. Does nothing unless a stop has been requested.
     fn stop(&mut self) {
         if !self.stop.is_requested() {
-            return; // the event was spurious, and a stop cannot be undone
+            return; // the event was spurious, as those of `try_all` may be
         }
         let Some(listener) = self.listener.take() else { return };
         // While accepting pauses, the listener is not registered; then `deregister`

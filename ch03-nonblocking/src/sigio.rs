@@ -2,8 +2,8 @@
 //!
 //! A descriptor can be set up to send a signal whenever something happens to it. A
 //! real-time signal is queued, one entry for each event, and names the descriptor and
-//! the event (TLPI 63.3). So the loop sleeps until the next signal, and tries no
-//! descriptor in vain.
+//! the event (TLPI 63.3). So the loop sleeps until the next signal, and usually tries
+//! only the descriptor that the signal names.
 //!
 //! What makes the mechanism hard to use:
 //! - Each event costs one signal, and one system call to take the signal from the
@@ -98,8 +98,10 @@ impl Poller for Sigio {
     ) -> io::Result<()> {
         sys::enable_signal(fd, self.signal)?;
         self.unreported.push(Ready::maybe(token, interest));
-        // Signals report every event, whatever the interest. So after an overflow of
-        // the signal queue, each descriptor may be readable and writable.
+        // After an overflow of the signal queue, the poller reports each descriptor
+        // with its interest in the table. That is always both kinds of readiness:
+        // signals report both, whatever `interest` is, so a signal of either kind may
+        // be lost.
         self.table.set(fd, token, Interest::READ | Interest::WRITE);
         Ok(())
     }

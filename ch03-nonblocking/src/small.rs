@@ -84,8 +84,8 @@ impl Connection {
         }
     }
 
-    /// Ends the connection after the requests that have arrived: each further read
-    /// returns 0, as if the client had finished.
+    /// Ends the connection after the requests that have arrived: from now on, a read
+    /// that finds no bytes returns 0, as if the client had finished sending.
     pub fn hang_up(&self) {
         let _ = self.socket.shutdown(Shutdown::Read);
     }
@@ -122,7 +122,7 @@ impl Connection {
                 let is_idle = self.inbox.is_empty();
                 match self.read() {
                     Ok(true) if is_idle => {}
-                    Ok(true) => continue, // the deadline is for the whole request
+                    Ok(true) => continue, // keeps `since`: one deadline per request
                     Ok(false) if self.inbox.is_empty() => return Ok(None),
                     Ok(false) => self.refuse(400, "the request has no end"),
                     Err(error) if error.kind() != ErrorKind::WouldBlock => {

@@ -96,8 +96,8 @@ impl IoBudget {
         self.left == 0
     }
 
-    /// Calls `moves` with the number of bytes left, subtracts the number that `moves`
-    /// returns, and returns that number.
+    /// Calls `moves` with the number of bytes left in the budget, subtracts the number
+    /// of bytes that `moves` returns, and returns that number.
     ///
     /// # Errors
     ///
@@ -128,8 +128,9 @@ impl IoBudget {
 }
 // ANCHOR_END: turn
 
-/// A transport whose reads and writes are limited to an [`IoBudget`]: when the budget
-/// is used up, reads and writes fail with [`ErrorKind::WouldBlock`].
+/// A transport with an [`IoBudget`]: when the budget is used up, reads and writes fail
+/// with [`ErrorKind::WouldBlock`]. Only `send_file` is cut to the bytes left in the
+/// budget, so the last read or write of a turn may exceed it.
 #[derive(Debug)]
 pub struct BudgetedIo<'t, T>(pub &'t mut T, pub &'t mut IoBudget);
 

@@ -26,7 +26,6 @@ const F_OWNER_TID: libc::c_int = 0;
 /// has happened to the descriptor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SignalEvent {
-    /// The signal's number.
     pub(crate) signal: libc::c_int,
     /// The descriptor that the signal is about.
     pub(crate) fd: RawFd,

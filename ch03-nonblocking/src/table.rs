@@ -55,7 +55,9 @@ impl<T> Table<T> {
     pub fn insert(&mut self, value: T) -> Token {
         let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place { generation: 0, value: None });
-            self.places.len() as u32 - 1 // fewer descriptors exist than `u32`s
+            // The cast assumes fewer than 2^32 values. Each belongs to a connection or
+            // a task, of which a process has far fewer.
+            self.places.len() as u32 - 1
         });
         let place = &mut self.places[index as usize];
         place.value = Some(value);

@@ -1,12 +1,12 @@
 //! Deadlines: a timing wheel, which sets, moves and clears a deadline in constant time,
 //! however many there are.
 //!
-//! Think of a counter of milliseconds that has 64 instead of ten digits, and for each
-//! of its positions a dial with 64 slots. A deadline that differs from the current time
-//! only in the last digit lies on the first dial, in the slot of that digit. A deadline
-//! that differs in the second digit lies on the second dial, and so on. When the time
-//! of a slot on a higher dial comes, its deadlines are distributed over the slots of
-//! lower dials.
+//! Think of every time as a number of milliseconds, written in base 64. Each digit has
+//! a dial with 64 slots: the lowest digit has dial 0, the next higher digit dial 1, and
+//! so on. A deadline is on the dial of the highest digit in which it differs from the
+//! current time, in the slot whose number is the deadline's digit. Once the time of a
+//! slot on a higher dial has begun, the next call of [`Timers::expired`] distributes
+//! the slot's deadlines over the slots of lower dials.
 //!
 //! ```text
 //!            now   …  7  3 12          the dials' slots, each a list
@@ -15,12 +15,13 @@
 //!  in a minute     … 21 44 44   ──►    dial 2, slot 21
 //! ```
 //!
-//! A slot is four seconds wide on dial 2, and four minutes on dial 3: too wide to wake
-//! the loop at its beginning. So each slot also stores its earliest deadline, and the
-//! loop wakes up at that time. The stored value is a lower bound: if the earliest
-//! deadline leaves the slot, finding the next one would take a search of the whole
-//! list. So the loop may wake up once in vain; then the slot's deadlines are
-//! distributed to other slots, whose stored values are exact.
+//! The loop does not have to wake up at the beginning of a slot: a slot is four seconds
+//! wide on dial 2 and four minutes on dial 3, so its earliest deadline may be minutes
+//! later. Each slot therefore also stores its earliest deadline, and the loop wakes up
+//! at that time. The stored value is a lower bound: if the earliest deadline leaves the
+//! slot, finding the next one would take a search of the whole list. So the loop may
+//! wake up once in vain; then the slot's deadlines are distributed to other slots, whose
+//! stored values are exact.
 //!
 //! (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987. A sorted
 //! tree would also do, at a few more steps per request.)

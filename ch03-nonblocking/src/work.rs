@@ -1,4 +1,4 @@
-//! The state of a connection that is not idle: its buffers, and its present wait.
+//! The state of a connection that is not idle: its buffers, and what it waits for.
 //!
 //! An idle connection gives its [`Work`] back to the [`Pool`] of its loop, so an idle
 //! connection owns almost no memory.
@@ -44,7 +44,8 @@ impl Work {
 }
 
 // ANCHOR: context
-/// The state that all connections of an event loop share, and the loop's time.
+/// The state that all connections of an event loop share, and the time at which the
+/// loop's present round began.
 #[derive(Debug)]
 pub struct LoopContext<'a> {
     /// The application, which responds to the requests.

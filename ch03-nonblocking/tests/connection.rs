@@ -98,8 +98,8 @@ const NOTHING: Ready = Ready {
     broken: false,
 };
 
-/// A request that has arrived in the kernel but has not been reported is answered, even
-/// though the event loop notices the idle deadline late.
+/// If a request has arrived in the kernel when the idle deadline passes, but has not been reported
+/// yet, the request is answered, and the connection stays open.
 #[test]
 fn a_request_that_arrived_in_time_is_answered_though_late() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;
@@ -114,9 +114,9 @@ fn a_request_that_arrived_in_time_is_answered_though_late() -> io::Result<()> {
     Ok(())
 }
 
-/// If the event loop notices a request's deadline late, the rest of the request is read if it
-/// has arrived in the kernel. But input that does not complete the request does not extend
-/// the deadline.
+/// If the rest of a request has arrived in the kernel when the request's deadline passes, but has
+/// not been reported yet, the rest is read, and the request is answered. Input that does not
+/// complete the request does not extend the deadline.
 #[test]
 fn the_rest_of_a_request_is_read_though_late() -> io::Result<()> {
     const HEAD: &[u8] = b"GET /plaintext HTTP/1.1\r\nHo";

@@ -21,7 +21,7 @@ fn nothing_to_read_is_an_error() -> io::Result<()> {
     println!("read from a silent client: {error}");
     assert_eq!(error.kind(), ErrorKind::WouldBlock); // EAGAIN
 
-    drop(client); // a client that has closed is a different case
+    drop(client); // after a client has closed, `read` returns 0, not an error
     server.set_nonblocking(false)?;
     assert_eq!(server.read(&mut [0; 100])?, 0);
     Ok(())

@@ -38,8 +38,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 /// The event bit for a peer that has shut down its sending side. Systems other than
-/// Linux and FreeBSD lack this bit; there, only a read that returns 0 shows that the
-/// peer has done so.
+/// Linux and FreeBSD lack this bit. There, a read that returns 0 shows that the peer
+/// has shut it down; macOS also sets POLLHUP.
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]
 const POLLRDHUP: libc::c_short = libc::POLLRDHUP;
 #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]

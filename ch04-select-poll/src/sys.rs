@@ -39,7 +39,6 @@ impl FdSet {
     /// set.
     pub(crate) const SIZE: usize = libc::FD_SETSIZE;
 
-    /// Returns an empty set.
     pub(crate) fn new() -> FdSet {
         let mut set = MaybeUninit::uninit();
         // SAFETY: FD_ZERO initializes the set that the pointer points to.
@@ -110,8 +109,9 @@ pub(crate) fn select(
 }
 // ANCHOR_END: select
 
-/// Converts the result of poll(2) or select(2) to a number of ready descriptors. A call
-/// that a signal interrupts has found no ready descriptor.
+/// Converts the return value of poll(2) or select(2) to a `Result`: the number of ready
+/// descriptors (poll) or of bits that are set (select), or the error. If a signal has
+/// interrupted the call, the number is 0.
 fn ready_count(n: libc::c_int) -> io::Result<usize> {
     match usize::try_from(n) {
         Ok(n) => Ok(n),

@@ -127,8 +127,8 @@ impl Poller for Kqueue {
                 // urgent data.
                 eof: is(EventFilter::EVFILT_READ),
                 // A failed connection has an error in `fflags`. `EV_EOF` without an
-                // error is no failure: from the write filter, it only means that a
-                // write fails.
+                // error is no failure: the read filter sets it at an end of file, and
+                // the write filter after the sending side has been shut down.
                 broken: has_ended && !event.fflags().is_empty(),
             }
         }));

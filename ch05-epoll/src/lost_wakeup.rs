@@ -36,7 +36,6 @@ pub struct Own {
     fixed: bool,
 }
 
-/// The state of one connection.
 #[derive(Debug)]
 struct Connection {
     socket: Socket,

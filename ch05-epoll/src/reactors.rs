@@ -81,7 +81,7 @@ pub fn run(
         let first = threads * (usize::from(number) - 1);
         let own = all.drain(first..first + threads).collect();
         let own = Listener::reported(own, parent);
-        drop(all); // closes the listeners of the other processes
+        drop(all); // closes this child's copies of the other children's listeners
         let stop = Stop::on(&[Signal::SIGTERM])?;
         run_loops(own, site, common, *listeners, siblings, &stop)
     })

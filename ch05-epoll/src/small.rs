@@ -42,7 +42,8 @@ struct Server {
     interest: Interest,
 }
 
-/// A connection, with the events registered in the kernel and the deadline in the heap.
+/// A connection, with the events that are registered in the kernel, and the deadline
+/// that is in the heap `deadlines`.
 struct Entry {
     connection: Connection,
     /// The events for which the socket is on the kernel's list, or `None` if it is not
@@ -175,7 +176,7 @@ impl Server {
                     self.last_id += 1;
                     let entry = Entry { connection, watched: None, queued: None };
                     self.connections.insert(self.last_id, entry);
-                    self.drive(self.last_id, now); // its request may be there
+                    self.drive(self.last_id, now); // the request may have arrived
                 }
                 Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => {
                     // The error is usually EMFILE: no descriptor is left, the client

@@ -4,7 +4,7 @@
 //! machine can test the poller's logic against a reading of those sources. Only a BSD or macOS can
 //! test whether the reading is right (`pollers.rs` and `suite.rs` run there).
 #![cfg(target_os = "linux")]
-#![allow(missing_docs)] // the emulation has nix's names
+#![allow(missing_docs)] // the emulation's public items are documented in nix
 
 pub extern crate nix as real;
 extern crate self as nix; // the crate that `kqueue.rs` and the contract call `nix`
@@ -21,8 +21,8 @@ pub mod sys {
 mod contract;
 #[path = "../src/kqueue.rs"]
 #[allow(dead_code, unreachable_pub)]
-// The lints are allowed because `kqueue.rs` is a file of the library, and contains a server that
-// this test does not run.
+// In the library, `kqueue.rs` is a public module. Here the module is private, so its `pub` items
+// are unreachable from outside, and its server (`run`) is never called.
 mod kqueue;
 
 use contract::contract;

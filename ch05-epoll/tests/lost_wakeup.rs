@@ -1,5 +1,6 @@
-//! Tests that the server `lost-wakeup` loses a wake-up as the book's page says, and loses none with
-//! `--fixed`. The tests rely on the order of events, not on time.
+//! Tests that the server `lost-wakeup` loses a wake-up, as "The lost wake-up" in
+//! `book/src/ch05-epoll.md` says, and loses none with `--fixed`. The tests rely on the order of
+//! events, not on time.
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -78,7 +79,8 @@ fn bytes_left_unread_are_reported_with_the_next_edge() {
     assert!(SHORT.len() < PIECE && PIECE < LONG.len() && LONG.len() < 2 * PIECE);
     let server = Server::start(&[]);
     let (mut a, mut b) = (server.connect(), server.connect());
-    ask(&mut a); // the server has accepted both clients
+    // Both clients connected before A's request, so the server accepts both before it answers A.
+    ask(&mut a);
     ask(&mut b);
     a.write_all(LONG).expect("a request");
     for _ in 0..50 {

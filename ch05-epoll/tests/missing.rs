@@ -1,5 +1,5 @@
-//! Tests that every server is built on every system, and that a server prints an error if the
-//! system lacks its mechanism.
+//! Tests that the programs `epoll` and `kqueue` are built on every system, and that each prints an
+//! error if the system lacks the interface of that name.
 
 use std::process::Command;
 

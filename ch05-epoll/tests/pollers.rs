@@ -22,8 +22,10 @@ mod reports {
     use std::os::{fd::AsFd as _, unix::net::UnixStream};
     use std::time::Duration;
 
-    /// By edges, an end that is reported only as readable would be missed: after a short read the loop
-    /// waits for the next edge, and no edge follows the last.
+    /// Tests that the arrival of bytes is reported without `eof` and `broken`, an end of file with
+    /// `eof`, and a hang-up with both. If an end of file were reported only as readable, an
+    /// edge-triggered event loop would miss it: after a short read the loop waits for another
+    /// event, and no event follows the end of file.
     #[test]
     fn the_end_and_a_hang_up_are_told_from_bytes() -> io::Result<()> {
         for trigger in [Trigger::Level, Trigger::Edge] {

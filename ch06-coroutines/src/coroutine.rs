@@ -155,8 +155,10 @@ impl Coroutine {
         id: u64,
         body: F,
     ) -> Coroutine {
+        // The stack holds the body more than once: `new` writes it below the control block, and
+        // `run` moves it into a frame to call it. The limit of a quarter leaves room for both.
         assert!(
-            size_of::<F>() + align_of::<F>() <= stack.size() / 4, // a call moves the body
+            size_of::<F>() + align_of::<F>() <= stack.size() / 4,
             "a closure of {} bytes on a stack of {}",
             size_of::<F>(),
             stack.size()
@@ -205,8 +207,10 @@ impl Coroutine {
     /// `ENDED`.
     #[inline]
     fn switch_to(&mut self, message: usize, owner: Owner) -> usize {
-        // Loaded before `OWNER` is stored: so a loop of resumes keeps the value in a
-        // register, and a switch need not wait until the last one's store can be loaded.
+        // `self.left` is loaded before the store to `OWNER`, because the compiler assumes
+        // that the store may change `self.left`. So in a loop of resumes, the value that
+        // one call stores in `self.left` stays in a register until the next call. After
+        // the store it would be loaded again, and the switch would wait for the load.
         let left = self.left;
         let Switched { from, message } = if OWNER.get() == Owner::NONE {
             OWNER.set(owner);
@@ -278,10 +282,13 @@ impl Coroutine {
         // A coroutine that catches the unwinding, and suspends again, is unwound again.
         while while_cancelling(|| self.switch_to(UNWIND, Owner::CALLER)) == SUSPENDED {
             if thread::panicking() && !before {
-                // A destructor on the coroutine's stack has suspended the coroutine while its stack
-                // was unwound. The coroutine will not be resumed again, so the process is aborted:
-                // a panic must not leave a destructor. (If the thread was already panicking
-                // `before`, Rust itself aborts.)
+                // A destructor on the coroutine's stack has suspended the coroutine while the stack
+                // was being unwound. The coroutine cannot continue, because it is being dropped. It
+                // cannot be unwound again, because the second unwinding would leave a destructor
+                // that runs during the first, which Rust forbids. So the process is aborted, with a
+                // message. (If the thread was panicking before this call, the case is not
+                // recognized: the second unwinding begins, and Rust aborts the process without this
+                // message.)
                 log::line(&format!(
                     "coroutine {} is dropped, and a destructor on its stack has suspended it",
                     self.control().stack.as_ref().map_or(0, Stack::label)
@@ -307,8 +314,8 @@ pub(crate) fn drop_quietly<T>(value: T) {
     quietly(|| drop(value));
 }
 
-/// Calls `call`, which may be foreign code, and catches its panic. Only the unwinding of a
-/// coroutine that is being dropped leaves this function.
+/// Calls `call`, which may run code from outside this crate (a destructor or a waker), and catches
+/// its panic. Only the unwinding of a coroutine that is being dropped leaves this function.
 pub(crate) fn quietly(call: impl FnOnce()) {
     if let Err(panic) = unwind::catch(call) {
         mem::forget(panic); // the payload's destructor could panic in turn
@@ -349,10 +356,11 @@ unsafe extern "C" fn nested(left: SavedSp, message: usize, owner: Owner) -> Swit
 /// Suspends the running coroutine: its [`resume`](Coroutine::resume) returns. Returns when the
 /// coroutine is resumed again; unwinds if the coroutine is dropped instead.
 ///
-/// A destructor should not call this function. A destructor that runs because the coroutine is
-/// being dropped aborts the process with a message, because the coroutine will not be resumed
-/// again. A destructor that runs because of a panic may suspend, but meanwhile the whole thread
-/// counts as panicking; if the coroutine is dropped before it is resumed, Rust aborts the process.
+/// A destructor should not call this function. If a destructor that runs because the coroutine is
+/// being dropped calls it, the process is aborted with a message, because the coroutine will not be
+/// resumed again. A destructor that runs because of a panic may suspend, but meanwhile the whole
+/// thread counts as panicking; if the coroutine is dropped before it is resumed, Rust aborts the
+/// process.
 ///
 /// # Panics
 ///
@@ -393,7 +401,7 @@ pub(crate) fn suspend_for(owner: Owner) {
 /// Unwinds the coroutine's stack up to `run`, which catches the unwinding.
 #[cold]
 fn unwind() -> ! {
-    resume_unwind(Box::new(Cancelled)) // calls no panic hook, and allocates nothing
+    resume_unwind(Box::new(Cancelled)) // unlike `panic!`, calls no panic hook
 }
 
 // ANCHOR: run

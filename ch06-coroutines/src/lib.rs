@@ -3,8 +3,8 @@
 //! A [`Coroutine`] is a function that can be suspended in the middle and resumed later. It needs a
 //! stack of its own ([`stack`]) and a switch between stacks ([`context`]). The [`runtime`] runs the
 //! coroutines and futures of one thread. On top of the runtime, the server [`coroutine_server`]
-//! calls chapter 1's [`serve`](ch01_blocking::serve()), unchanged, with a stream that parks; the
-//! server [`async_server`] has the same code as an `async fn`.
+//! calls chapter 1's [`serve`](ch01_blocking::serve()), unchanged, with a stream that parks. The
+//! server [`async_server`] has a `serve` of its own: chapter 1's code, rewritten as an `async fn`.
 //!
 //! The path of a `read` that would block, in a coroutine and in a future:
 //!

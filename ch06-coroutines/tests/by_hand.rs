@@ -143,7 +143,8 @@ fn what_lives_across_an_await_is_part_of_the_future() {
 }
 // ANCHOR_END: sizes
 
-/// A word wakes the task that waits for it, once; nothing else wakes the task.
+/// A word that is put into the letterbox wakes the task that waits for it, once: the letterbox does
+/// not keep the task's waker.
 #[test]
 fn a_word_wakes_the_waiter() {
     let letterbox = Letterbox::default();

@@ -204,7 +204,7 @@ fn the_waker_of_the_last_poll_is_woken() -> io::Result<()> {
         let mut theirs = Some(theirs);
         poll_fn(|context| {
             // The future is polled first with the task's own waker, and later with
-            // another one, which counts how often it is woken.
+            // another waker, which counts how often it is called.
             if counting.is_none() {
                 assert!(ready.as_mut().poll(context).is_pending());
                 let wake = Counting(AtomicUsize::new(0), context.waker().clone());
@@ -286,7 +286,8 @@ fn a_dropped_waiter_leaves_room_for_another() -> io::Result<()> {
         assert!(
             matches!(both, Either::Second(Err(error)) if error.kind() == io::ErrorKind::ResourceBusy)
         );
-        // After the first future has been dropped, another one may wait for the same readiness.
+        // The race has dropped both of its futures, so another future may wait for the same
+        // readiness. The peer's close makes it ready.
         drop(theirs);
         ours.ready(Readiness::Readable).await
     })?

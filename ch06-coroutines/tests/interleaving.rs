@@ -1,5 +1,5 @@
-//! Tests that coroutines may be resumed in any order: a model without coroutines predicts the log
-//! of all of them, because each does what it would do if it ran alone.
+//! Tests that coroutines may be resumed in any order. All coroutines record their steps in one log,
+//! which a model without coroutines predicts: each coroutine does what it would do if it ran alone.
 #![allow(unsafe_code)]
 
 mod new_coroutine;

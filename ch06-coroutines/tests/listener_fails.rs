@@ -46,8 +46,9 @@ impl Poller for Rigid {
     }
 }
 
-/// Connects to the server while this process, in which the server runs too, can open no descriptor,
-/// so that the server pauses accepting. Returns when the server has closed its listener.
+/// Makes the server, which runs in this process, pause accepting: creates a client's socket, lowers
+/// the process's limit on descriptors, and connects the socket. Returns when the server has closed
+/// its listener.
 fn ask_in_vain(address: SocketAddr) -> io::Result<()> {
     let mut served = TcpStream::connect(address)?;
     served.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;

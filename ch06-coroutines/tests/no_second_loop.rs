@@ -1,5 +1,6 @@
-//! Tests that the coroutine server uses chapter 1's `serve` and has no loop that reads and answers
-//! requests. The only such loop of this chapter is the `async fn` in `async_serve.rs`.
+//! Tests that the coroutine server uses chapter 1's `serve` and has no loop of its own that reads
+//! and answers requests. Only the `async fn` in `async_serve.rs` and the small servers have such a
+//! loop, so these files are not searched.
 
 use std::fs;
 use std::io;

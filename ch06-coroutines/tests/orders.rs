@@ -158,8 +158,9 @@ mod flag {
     struct World {
         order: [Step; 2],
         flag: ScheduledFlag,
-        /// The number of messages sent, and the number that the task has read.
+        /// The number of messages that were sent.
         news: u32,
+        /// The number of messages that the task has read.
         seen: u32,
         /// The number of entries for the task in the run queue.
         queued: u32,

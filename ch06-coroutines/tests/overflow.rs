@@ -173,8 +173,8 @@ fn suspending_while_dropped_aborts() {
     assert_says(&ended, message);
 }
 
-/// A destructor of a coroutine that is dropped while a panic unwinds cannot suspend the coroutine
-/// either: then Rust itself aborts the process.
+/// The code that owns a coroutine panics, and the unwinding drops the coroutine. A destructor on
+/// the coroutine's stack cannot suspend it in this case either: Rust itself aborts the process.
 #[test]
 fn suspending_while_dropped_during_a_panic_aborts() {
     let Some(ended) = child("suspending_while_dropped_during_a_panic_aborts") else {

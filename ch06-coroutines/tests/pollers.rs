@@ -172,8 +172,9 @@ fn the_stop_pipe_is_reported_once() -> io::Result<()> {
     })
 }
 
-/// The shutdown puts every worker into the run queue. An idle worker that is handed a connection
-/// first serves it and parks; the worker's old entry in the run queue is then ignored.
+/// The shutdown puts every worker into the run queue, idle ones too. An idle worker may be handed a
+/// connection before its turn in the run queue comes: it serves the connection, and parks. When the
+/// turn comes, the worker's entry in the run queue is stale, and is ignored.
 #[test]
 fn a_worker_with_a_stale_run_queue_entry_may_park() -> io::Result<()> {
     SERVERS.into_iter().try_for_each(|serve| {
@@ -187,7 +188,9 @@ fn a_worker_with_a_stale_run_queue_entry_may_park() -> io::Result<()> {
             client.write_all(b"GET /sleep/20 HTTP/1.1\r\nHost: x\r\n\r\n")?;
             stop.request();
             until(&mut client, b"slept 20 ms\n")?;
-            Ok(client) // its close would be a lone event, which is held back
+            // The client is returned, so its socket stays open until the server has ended: the
+            // close of the socket would be a single event, which the poller would hold back.
+            Ok(client)
         })
         .map(drop)
     })

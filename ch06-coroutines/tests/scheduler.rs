@@ -198,7 +198,10 @@ fn one_reads_while_another_writes_the_same_descriptor() -> io::Result<()> {
         let all = 3_000_000;
         let peer = thread::spawn(move || -> io::Result<usize> {
             let mut read = vec![0; all];
-            theirs.read_exact(&mut read[..all / 2])?; // for a while there was no room to write
+            theirs.read_exact(&mut read[..all / 2])?;
+            // The half of the bytes that is still unread is larger than the socket's buffers, so
+            // the task that writes them waits for room until this thread reads again. `hello`,
+            // sent in the opposite direction, wakes the task that reads.
             theirs.write_all(b"hello")?;
             theirs.read_exact(&mut read[all / 2..])?;
             Ok(read.len())
@@ -401,7 +404,8 @@ fn unjoined_results_are_dropped_safely() -> io::Result<()> {
     })?
 }
 
-/// Coroutines that panic while they are unwound do not keep other coroutines from being unwound.
+/// At its end, `run` unwinds the coroutines that still wait. If one of them panics during that, the
+/// others are unwound all the same.
 #[test]
 fn panics_during_unwinding_at_the_end_affect_no_other_task() -> io::Result<()> {
     let unwound = Rc::new(Cell::new(0));

@@ -79,7 +79,7 @@ fn one_may_resume_another() {
             });
             inner.resume();
             log.borrow_mut().push('b');
-            suspend(); // to this test, not into `inner`
+            suspend(); // continues this test, not `inner`
             if !inner.resume() {
                 log.borrow_mut().push('e');
             }

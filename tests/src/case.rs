@@ -16,7 +16,8 @@ pub enum Kind {
     Security,
     /// A promise that the book's contract makes where the standards leave a choice.
     Contract,
-    /// A property that the book teaches about a kind of server, such as a pool of threads.
+    /// A property that the book teaches about one kind of server, such as servers with a pool of
+    /// threads.
     Book,
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn unregister(group: Pid) {
     GROUPS.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| *other != group);
 }
 
-/// Installs a handler of SIGINT that kills all servers and then exits from this process.
+/// Installs a handler of SIGINT that kills all running servers and then ends this process.
 ///
 /// # Errors
 ///

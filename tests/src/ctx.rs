@@ -20,7 +20,7 @@ use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 pub struct Ctx<'a> {
     /// The server to judge.
     pub target: &'a Target,
-    /// The server's profile.
+    /// The server's chapter, model and capabilities, which decide how a case judges it.
     pub profile: &'a ServerProfile,
     /// The transcript of all clients' events so far.
     pub log: Transcript,

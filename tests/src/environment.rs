@@ -19,8 +19,9 @@ use crate::verdict::{Abort, Verdict};
 /// need at the same time, and few enough that a program which closes all of them in a loop is not
 /// slow.
 const DESCRIPTORS: rlim_t = 16_384;
-/// The smallest hard limit on descriptors that is enough for the suite's clients: a case has up to
-/// two hundred clients, and several cases run at the same time.
+/// The smallest hard limit on descriptors that the suite accepts: enough for several cases that run
+/// at the same time, with up to two hundred clients each. A case with more clients can check the
+/// limit with [`require_descriptors`].
 const MIN_DESCRIPTORS: rlim_t = 1024;
 
 /// Signals that control a server or report its children. SIGPIPE is not in the list: Rust ignores

@@ -45,8 +45,8 @@ const FILES: &[(&str, &[u8])] = &[
 
 /// The length of `middle.bin` in bytes, to which a seed adds up to [`LONGER`] bytes.
 const MIDDLE: usize = 100 * 1024;
-/// The length of `large.bin` in bytes, more than any socket buffer holds. A seed adds up to
-/// [`LONGER`] bytes.
+/// The length of `large.bin` in bytes: more than the socket buffers of both ends hold if the
+/// client's receive buffer is small. A seed adds up to [`LONGER`] bytes.
 const LARGE: usize = 3 * 1024 * 1024 + 7;
 /// Upper bound of the number of bytes that a seed adds to `middle.bin` and to `large.bin`.
 const LONGER: usize = 8 * 1024;
@@ -165,9 +165,10 @@ impl Variant {
         })
     }
 
-    /// Returns the content of `large.bin`, whose beginning is also the content of `middle.bin`. The
-    /// content does not repeat itself, so that a wrong offset shows; without a seed, this holds for
-    /// the first two megabytes only.
+    /// Returns the content of `large.bin`, whose beginning is also the content of `middle.bin`. No
+    /// 256 consecutive bytes occur in it twice, so bytes from a wrong offset differ from the bytes
+    /// expected; without a seed, this holds for the first 2 MiB only, because the content then
+    /// begins again.
     fn pattern(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.large];
         let Some(seed) = self.seed else {
@@ -287,8 +288,8 @@ pub fn variant() -> &'static Variant {
 /// The content of the largest file, `large.bin`, which is computed once.
 static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| variant().pattern());
 
-/// Returns the first `length` bytes of `large.bin`, which do not repeat themselves. The file
-/// `middle.bin` has the same beginning.
+/// Returns the first `length` bytes of `large.bin`. The content of `middle.bin` is
+/// `pattern(middle())`.
 ///
 /// # Panics
 ///
@@ -302,7 +303,7 @@ pub fn middle() -> usize {
     variant().middle
 }
 
-/// Returns the length of `large.bin`, in bytes: more than any socket buffer holds.
+/// Returns the length of `large.bin`, in bytes.
 pub fn large() -> usize {
     variant().large
 }

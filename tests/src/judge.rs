@@ -22,8 +22,8 @@ use crate::verdict::{Abort, CaseResult, Mismatch, Missing, Verdict};
 pub enum Outcome {
     /// The server kept the promise.
     Passed,
-    /// The case does not apply, or the suite could not try it; the string is the reason, which lies
-    /// outside the server.
+    /// The case does not apply to the server, or the suite could not try it; the string is the
+    /// reason. This outcome does not count as a failure.
     Skipped(String),
     /// The case was not tried, because the server lacks a feature that the contract demands. This
     /// outcome counts as a failure.
@@ -58,8 +58,8 @@ impl DocumentRoot {
 pub enum Strictness {
     /// All promises of the book's contract.
     Contract,
-    /// The promises that a standard demands: cases that rest only on the book's contract, or on the
-    /// book, are skipped.
+    /// All promises except those that only the book makes: cases of [`Kind::Contract`] and
+    /// [`Kind::Book`] are skipped, and so are cases that are marked as `beyond_standards`.
     Standards,
     /// All promises of the contract, but any refusal is accepted, whatever its status, and so is a
     /// close without a response. A case is skipped as soon as a refusal has ended its connection
@@ -93,9 +93,9 @@ impl Support {
         Self { missing: Vec::new(), impossible: Vec::new() }
     }
 
-    /// Returns the features that a server offers, found out by requests. `files` says that the
-    /// server serves the suite's files. After a few requests that hang, no further requests are
-    /// sent.
+    /// Starts a server, sends it requests, and returns the features that the server lacks or that
+    /// the suite cannot examine. `files` says that the server serves the suite's files. After
+    /// [`MOST_HANGS`] requests that hang, no further requests are sent.
     ///
     /// # Errors
     ///
@@ -138,7 +138,8 @@ impl Support {
             missing
                 .push(lack(need, format!("the server does not offer {route} ({found})")));
         }
-        // `/panic` is not probed: the request may end a server that does not handle panics.
+        // `/panic` is not requested, because the request may end a server that does not handle
+        // panics. A server that lacks `/stats` is assumed to lack `/panic`, too.
         if missing.iter().any(|(need, _)| *need == Need::Stats) {
             let why = "the server does not offer /stats, so /panic is not tried";
             missing.push(lack(Need::Panic, why.to_owned()));

@@ -119,7 +119,7 @@ struct Check {
     jobs: usize,
     /// A feature that the server may lack (may be repeated, or separated by commas): plaintext,
     /// echo, sleep, bytes, stats, panic, files, an option of the contract such as head-timeout, or
-    /// `options` for all of these.
+    /// `options` for every option of the contract.
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = missing)]
     allow_missing: Vec<String>,
     /// Print this many of the slowest cases at the end of a plain-text report.

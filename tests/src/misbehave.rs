@@ -13,7 +13,7 @@ use crate::ctx::{get, request};
 use crate::transcript::Transcript;
 use crate::verdict::{Abort, CaseResult};
 
-/// A way to misbehave.
+/// What a misbehaving client does to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Misbehavior {
     /// Sends the head of a request one byte at a time.

@@ -30,9 +30,10 @@ pub fn free_port() -> CaseResult<u16> {
 
 /// Binds a port without listening on it, and returns the socket.
 ///
-/// A thread that starts a server at this moment gives its child a copy of this socket, until
-/// the child calls exec. If the socket were listening, that child would accept the suite's
-/// first connection and reset it.
+/// If another thread starts a server while this socket is open, the child process holds a copy of
+/// the socket until it calls exec. If the socket were listening, the copy would keep it listening:
+/// the kernel would complete the suite's first connection to the port, and would reset that
+/// connection when exec closes the copy.
 fn try_port(port: u16) -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     // With SO_REUSEADDR the server can bind the port even while a child holds a copy of this

@@ -31,7 +31,7 @@ pub fn threads(pid: u32) -> Option<usize> {
     Some(fs::read_dir(format!("/proc/{pid}/task")).ok()?.count())
 }
 
-/// A child process.
+/// A child process that its parent has not reaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Child {
     /// The child's process ID.

@@ -81,7 +81,7 @@ mod imp {
         bytes.extend(remote.port().to_be_bytes());
         for address in [local.ip(), remote.ip()] {
             bytes.extend(address.octets());
-            bytes.extend([0; 12]); // room for an IPv6 address
+            bytes.extend([0; 12]); // the field has 16 bytes, the size of an IPv6 address
         }
         bytes.extend([0; 4]); // any interface
         bytes.extend([0xff; 8]); // no cookie

@@ -151,7 +151,7 @@ impl Client {
         let response = self.read_response(method)?;
         if self.refusal_ends_case && response.status >= 400 && response.announces_close()
         {
-            self.assert_disconnected()?; // nothing behind the refusal is answered
+            self.assert_disconnected()?; // no request after the refused one may be answered
             return Err(Abort::skip(format!("refused with status {}", response.status)));
         }
         Ok(response)

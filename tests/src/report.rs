@@ -13,7 +13,7 @@ use crate::judge::Outcome;
 pub struct CaseReport {
     /// The case that was judged.
     pub case: Case,
-    /// The outcome of judging the case.
+    /// Whether the case passed, failed, or was not tried.
     pub outcome: Outcome,
     /// The time from the start of the case's server to the verdict; zero if the case was not tried.
     pub time: Duration,
@@ -22,7 +22,7 @@ pub struct CaseReport {
 /// The format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// Plain text.
+    /// Plain text: a line for each case, the failures, and the counts.
     #[default]
     Text,
     /// A JSON object.

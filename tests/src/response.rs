@@ -5,7 +5,7 @@ use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 /// A complete response of the server.
 #[derive(Debug, Clone, Default)]
 pub struct Response {
-    /// The response's status code.
+    /// The status code, from 100 to 599.
     pub status: u16,
     /// The response's protocol version: `HTTP/1.1` or `HTTP/1.0`.
     pub version: String,

@@ -35,8 +35,8 @@ pub struct Rlimits {
 impl Rlimits {
     /// Returns the command that runs `path` with these limits.
     ///
-    /// A shell sets the limits, because they must be set between fork and exec, where a Rust
-    /// program may call only async-signal-safe functions.
+    /// A shell sets the limits and then executes `path`. Without a shell, the limits would have to
+    /// be set between fork and exec, which needs unsafe code (`CommandExt::pre_exec`).
     pub(crate) fn command(self, path: &Path, args: &[String]) -> Command {
         let mut limits = String::new();
         if let Some(count) = self.descriptors {
@@ -50,8 +50,8 @@ impl Rlimits {
             limits += &format!("ulimit -v {kib}; ");
         }
         if let Some(count) = self.pending_signals.filter(|_| cfg!(target_os = "linux")) {
-            // bash has `ulimit -i`, and dash does not; but every Linux has prlimit(1), which sets
-            // the limit here.
+            // bash has `ulimit -i`. dash does not have it, so with dash prlimit(1) sets the limit.
+            // If both commands fail, the shell exits, and the server does not start.
             limits += &format!(
                 "ulimit -i {count} 2>/dev/null || prlimit --pid $$ --sigpending={count} || exit 1; "
             );

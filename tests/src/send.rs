@@ -136,7 +136,7 @@ impl Client {
         self.log.add(&self.name, EventKind::Reset);
     }
 
-    /// Closes the connection.
+    /// Closes the connection by dropping the client, and records the close in the transcript.
     pub fn close(self) {
         self.log.add(&self.name, EventKind::Closed);
     }

@@ -8,8 +8,9 @@
 //!
 //! An ambiguous message may be refused with the wrong status, but never be interpreted in a second
 //! way. So a failing case of the families about the end of a message is judged once more, with
-//! [`Strictness::Refusal`]: any refusal is accepted if it ends the connection and nothing after it
-//! is answered. If the case fails again, the test fails, whatever the list says.
+//! [`Strictness::Refusal`]: any refusal is accepted if the server then closes the connection and
+//! answers nothing that follows the refused message. If the case fails again, the test fails,
+//! whatever the list says.
 //!
 //! With the environment variable `RECORD` set, the test renews the lists. A new failure is recorded
 //! with the reason `?`, which no test accepts.
@@ -114,7 +115,6 @@ impl Places {
 /// The lists of a chapter's small servers.
 #[derive(Debug)]
 pub(crate) struct Lists {
-    /// The directory of the lists.
     directory: PathBuf,
     /// The lists to renew: each with its file, its lines so far, and the lines of the cases that
     /// have been judged since.
@@ -122,7 +122,8 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    /// Returns the lists in a directory. Each is read together with the trials of its server.
+    /// Returns the lists in a directory, without reading them:
+    /// [`trials_for`](Self::trials_for) reads the list of one server.
     pub(crate) fn new(directory: &Path) -> Self {
         Self { directory: directory.to_owned(), recorded: Vec::new() }
     }

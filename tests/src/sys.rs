@@ -12,9 +12,9 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 /// Sets close-on-exec, so that the programs that this process starts do not inherit the descriptor.
 /// A descriptor that is not open is not an error.
 pub(crate) fn set_cloexec(descriptor: RawFd) -> io::Result<()> {
-    // SAFETY: the borrow ends with this function and is used only to set a flag. Whether the
-    // descriptor is still open, and which code owns it, does not matter for that: fcntl fails
-    // with EBADF if it is closed.
+    // SAFETY: the descriptor is not -1, because the only caller passes numbers above 2.
+    // `borrow_raw` also demands an open descriptor; if this one has been closed, the only use of
+    // the borrow, fcntl with F_SETFD, fails with EBADF and changes nothing.
     let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
     match fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)) {
         Ok(_) | Err(Errno::EBADF) => Ok(()),
@@ -30,8 +30,9 @@ pub(crate) fn reset_to_default(signal: Signal) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes a lease on a file, which lasts until the last descriptor of the file is closed. While the
-/// lease is held, open(2) of the file blocks, or fails with `EWOULDBLOCK` if it may not block.
+/// Takes a lease on a file, which lasts until `file` and all duplicates of its descriptor are
+/// closed. While the lease is held, open(2) of the same file blocks, or fails with `EWOULDBLOCK` if
+/// it may not block.
 ///
 /// # Errors
 ///

@@ -29,7 +29,7 @@ pub fn with_timeout<R>(timeout: Duration, judge: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Sets the suite's timeout to `seconds`.
+/// Sets the suite's timeout, in seconds; 0 counts as 1.
 pub fn set_timeout(seconds: u64) {
     TIMEOUT.store(seconds.max(1), Ordering::Relaxed);
 }

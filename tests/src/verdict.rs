@@ -5,8 +5,8 @@ use std::fmt;
 /// The reason why a case ended early.
 #[derive(Debug, Clone)]
 pub enum Abort {
-    /// The case cannot be tried and counts as skipped; the string is the reason, which lies
-    /// outside the server.
+    /// The case does not apply to the server, or the suite cannot try it; the string is the reason.
+    /// The case counts as skipped.
     Skip(String),
     /// The case cannot be tried, because the server lacks a feature that the contract demands.
     Missing(Missing),
@@ -14,8 +14,9 @@ pub enum Abort {
     Fail(Mismatch),
 }
 
-/// The first words of every reason for a skip that is known before the server starts, and that no
-/// server can therefore cause: the machine, the suite's user or the kind of target lacks something.
+/// The first words of the reasons for a skip that are known before the server starts. No server can
+/// cause them: they concern the machine, the user that runs the suite, or the way in which the
+/// server was named (`--bin` or another option).
 const KNOWN_BEFORE: [&str; 9] = [
     "no /proc on this system",
     "this system opens a directory only with read permission",

@@ -7,8 +7,9 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 /// A script that records open descriptors, ignored and blocked signals, the umask, and the
-/// descriptor limit. The signals are those that grep inherits, because a shell blocks some signals
-/// while it starts a program.
+/// descriptor limit. The signals are read from grep (`/proc/self`), which inherits them from the
+/// shell, and not from the shell itself (`/proc/$$`), which may block more signals for the moment
+/// in which it starts grep.
 const SCRIPT: &str = r#"#!/bin/sh
 {
     ls "/proc/$$/fd"

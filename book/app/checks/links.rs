@@ -56,11 +56,12 @@ fn anchors_of(tags: &[Tag]) -> BTreeSet<&str> {
 
 const FOREIGN: &str = "from another host: keep a copy in the book";
 
-/// Returns the URLs that a browser fetches because of the tag `tag`, without a click.
+/// Returns the URLs that a browser may fetch because of the tag `tag`, without a click.
 fn fetched(tag: &Tag) -> Vec<String> {
     let names = ["src", "data", "poster", "srcset", "xlink:href"];
-    // The browser fetches the `href` of any tag but three: those of `a` and `area` are followed
-    // only on a click, and that of `base` is not fetched at all.
+    // The `href` of any tag counts as fetched, except those of `a` and `area`, which a browser
+    // follows only on a click, and that of `base`, which it does not fetch. (So the `href` of a
+    // `link` tag such as `rel=canonical` counts as fetched, although no browser fetches it.)
     let href = (!matches!(tag.name.as_str(), "a" | "area" | "base")).then_some("href");
     let urls = names.into_iter().chain(href).filter_map(|name| tag.get(name));
     urls.map(str::to_owned)

@@ -83,7 +83,8 @@ struct Block {
 fn in_page(page: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut block = Block::default();
-    // Whether a mark `<!-- given -->` that stands alone on a line covers the whole next block.
+    // Whether a mark `<!-- given -->` alone on a line has been read, and the block that the mark
+    // covers has not begun yet.
     let mut next_given = false;
     let (mut depth, mut given_depth) = (0_usize, None);
     let mut code = false;

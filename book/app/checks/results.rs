@@ -1,5 +1,6 @@
-//! Checks that every file in generated/ is drawn from a recorded result, and that every recorded
-//! result comes from an experiment that still exists.
+//! Checks that every recorded result comes from an experiment that still exists, that the files
+//! drawn from the recorded results are up to date, and that each other Markdown or SVG file in
+//! src/generated/ is either a derived file (see `derived`) or a table of the client suite.
 
 use std::fs;
 use std::path::Path;
@@ -12,8 +13,9 @@ use crate::paths::Paths;
 use crate::problem::Problem;
 use crate::{derived, lab};
 
-/// Returns a problem for each recorded result of an unknown experiment, and for each file in
-/// src/generated/ that is out of date or comes from no recorded result.
+/// Returns a problem for each recorded result of an unknown experiment, for each file drawn from a
+/// recorded result that is missing or out of date, and for each other file in src/generated/ whose
+/// origin is unknown.
 pub fn check(paths: &Paths) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for (name, record) in records(paths)? {
@@ -35,8 +37,8 @@ pub fn check(paths: &Paths) -> Result<Vec<Problem>> {
     let pages = files(&generated, "md")?.into_iter().chain(files(&generated, "svg")?);
     for path in pages {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        // The files `matrix*` come from no recorded result: the client suite writes them and
-        // checks them.
+        // The files `matrix*` come from no recorded result: the client suite writes and checks
+        // them.
         let known = name.starts_with("matrix") || derived::writes(name);
         if !drawn.contains_key(name) && !known {
             let what =

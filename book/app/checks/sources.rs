@@ -67,9 +67,10 @@ fn bad_include(page: &Path, file: &str, anchor: &str) -> Option<String> {
     })
 }
 
-/// Returns a problem for each code block with pasted content. Rust must come from the sources,
-/// and output from the transcripts. A sketch, which is neither, has a mark `<!-- sketch -->` on
-/// the line above and begins with ```` ```rust,ignore ````.
+/// Returns a problem for each code block with pasted content. Rust must be included from the
+/// sources, and output from the transcripts. The exception is a sketch, which is written for the
+/// page: a mark `<!-- sketch -->` on the line above allows pasted content, and a sketch in Rust
+/// must also begin with ```` ```rust,ignore ````.
 fn fences(name: &Path, text: &str) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut marked = false;

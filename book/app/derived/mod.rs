@@ -1,9 +1,14 @@
-//! Parts of pages that are derived from results, sources and pages, so that no table has to be kept
-//! up to date by hand: the tables of all servers, and of where each server keeps its clients' state
-//! (both from the recorded results); the index of system calls (from the sources and the pages);
-//! the reading times (from the pages), and the weeks of a course (from the reading times and the
-//! course's steps); and the cases that the small servers pass and fail (from the lists that their
-//! tests keep).
+//! Parts of pages that are derived from other files, so that no table has to be kept up to date by
+//! hand:
+//!
+//! - the table of all servers (from the recorded results and the client suite's cases);
+//! - the table of where each server keeps its clients' state, and the answers to the experiments'
+//!   questions (both from the recorded results);
+//! - the index of system calls (from the list `syscalls.toml`, the sources and the pages);
+//! - the reading times (from the pages), and the weeks of a course (from the reading times and the
+//!   course's steps);
+//! - the durations of slow commands (from `durations.json`);
+//! - the cases that the small servers pass and fail (from the lists that their tests keep).
 //!
 //! `cargo run --release -- parts` writes the derived files into `src/generated/`; so does every run
 //! of the lab with `--record`. The checks fail if a derived file is out of date.
@@ -29,8 +34,8 @@ use crate::paths::Paths;
 use crate::problem::Problem;
 use crate::text::keep_units;
 
-/// The names of the derived files that are made from results, pages, and the durations of
-/// commands.
+/// The names of all derived files, except the files about the small servers: [`small::SERVERS`]
+/// has their names.
 const FILES: [&str; 8] = [
     "stages.md",
     "state.md",
@@ -89,8 +94,9 @@ pub fn write(paths: &Paths) -> Result<()> {
     Ok(())
 }
 
-/// Returns a problem for each derived file that is out of date, and for each difference
-/// between the list of system calls and the sources.
+/// Returns a problem for each derived file that is out of date, for each system call that the
+/// sources make through `libc` or `nix` and `syscalls.toml` lacks, and for each system call in
+/// `syscalls.toml` that no source makes.
 pub(crate) fn check(paths: &Paths) -> Result<Vec<Problem>> {
     let mut problems = syscall_index::unknown(paths)?;
     problems.extend(stale(paths)?.keys().map(|file| {

@@ -10,7 +10,6 @@ use regex::Captures;
 use crate::files::read;
 use crate::includes::{INCLUDE, anchored};
 
-/// A page of the book.
 pub(super) struct Page {
     /// Path of the page's file, relative to `src`.
     pub file: String,
@@ -71,7 +70,6 @@ fn expand(dir: &Path, text: &str) -> String {
     pattern.replace_all(text, included).into_owned()
 }
 
-/// Splits a page into its sections.
 pub(super) fn sections(text: &str) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     let mut heading: Option<(usize, String)> = None;

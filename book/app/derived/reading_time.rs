@@ -2,9 +2,9 @@
 //! code, blocks of commands, and predictions.
 //!
 //! The constants are fitted to a reading of two pages as they were on 2026-11-29. The reader was a
-//! programmer to whom the subject was new, and typed every command and opened every file around a
-//! listing. The page of chapter 1 took about three hours, and the page of chapter 3 between four
-//! and five. A test checks that the constants still yield these times.
+//! programmer to whom the subject was new. The reader typed every command, and for every listing
+//! opened the file that contains it. The page of chapter 1 took about three hours, and the page of
+//! chapter 3 between four and five. A test checks that the constants still yield these times.
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
@@ -14,7 +14,7 @@ use crate::text::table as markdown;
 /// Words of prose that are read, and understood, in a minute.
 const WORDS: f64 = 90.0;
 /// Lines of code or of transcripts that are read, and understood, in a minute. The minute includes
-/// a look into the file around a listing.
+/// a look into the file that contains a listing.
 const LINES: f64 = 6.0;
 /// Minutes for a block of commands: the reader types the commands, waits, and reads the output.
 /// Blocks for several terminals that belong together count once.
@@ -125,7 +125,7 @@ pub(super) fn table(pages: &Pages) -> String {
 }
 
 /// Returns, for each page, the line below the title that states the reading time. Each line is
-/// between the marks of an anchor with the page's name.
+/// between mdBook's comments `ANCHOR` and `ANCHOR_END` with the page's name.
 pub(super) fn each(pages: &Pages) -> String {
     let line = |page: &Page| {
         let name = page.file.trim_end_matches(".md");
@@ -170,8 +170,9 @@ mod tests {
     }
 
     /// The first row of numbers is for the page of chapter 1, the second for that of chapter 3, as
-    /// they were when a programmer new to the subject read them and took the time. A row holds the
-    /// page's counts, followed by the least and the most minutes that the estimate may give.
+    /// they were when a programmer new to the subject read them and measured how long it took. A
+    /// row holds the page's counts, followed by the least and the most minutes that the estimate
+    /// may give.
     #[test]
     fn the_model_gives_what_a_real_reading_took() {
         for (words, lines, blocks, predictions, least, most) in

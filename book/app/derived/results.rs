@@ -13,7 +13,6 @@ use crate::paths::Paths;
 pub(super) struct Results(BTreeMap<String, Record>);
 
 impl Results {
-    /// Reads all recorded results.
     pub(super) fn read(paths: &Paths) -> Result<Results> {
         records(paths).map(Results)
     }

@@ -103,7 +103,7 @@ pub(super) fn table(paths: &Paths, pages: &Pages) -> Result<String> {
         let is_meant =
             |file: &str| is_chapter(file) && !call.but.iter().any(|but| but == file);
         for chapter in pages.0.iter().filter(|page| is_meant(&page.file)) {
-            // The index links to only the first section of each page that mentions a system call.
+            // The index links to one section of each page: the first that mentions the call.
             if let Some(section) = sections(&chapter.text)
                 .iter()
                 .find(|section| page.is_match(&section.text))

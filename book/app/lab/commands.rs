@@ -22,10 +22,10 @@ use crate::child;
 use crate::files::replace;
 use crate::paths::Paths;
 
-/// The command-line options of all experiments.
+/// The options of the command `lab` that apply to every experiment.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct RunArgs {
-    /// Measure as much as the book shows: minutes instead of seconds
+    /// Measure as thoroughly as for the book's results, which takes minutes instead of seconds
     #[arg(long)]
     full: bool,
     /// Store the result as the one that the book shows, instead of in target/lab; implies --full

@@ -10,12 +10,13 @@ use super::model::record::{Record, Results};
 use super::tools::run::Run;
 use crate::text::in_words;
 
-/// An experiment of the lab.
+/// The definition of an experiment: its texts, its parameters, and the function that measures.
 #[derive(Serialize)]
 pub struct Experiment {
     /// The experiment's name: NAME in `lab NAME`, target/lab/NAME.json and book/results/NAME.json.
     pub name: &'static str,
-    /// The question that the experiment answers.
+    /// The question that the list of experiments and the report show. (`predict` asks the reader a
+    /// more specific one.)
     pub question: &'static str,
     /// The prediction that the reader is asked for.
     pub predict: Predict,
@@ -27,7 +28,8 @@ pub struct Experiment {
     /// Whether the experiment may be run from a page. An experiment whose quick run takes
     /// minutes, or which needs programs that the reader must build, runs only from a terminal.
     pub from_page: bool,
-    /// The function that runs the experiment.
+    /// A function that takes the measurements, and returns the figures with the tables and charts
+    /// that show them.
     #[serde(skip)]
     pub run: fn(&Run<'_>) -> Result<Results>,
 }

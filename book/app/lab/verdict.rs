@@ -20,9 +20,11 @@ pub struct Verdict {
     measured: Option<String>,
     /// The difference between prediction and result in words, if there are both.
     apart: Option<String>,
-    /// The name of the predicted line, if the prediction is a curve.
+    /// The name of the chart's line that the reader has predicted. Empty if the question does not
+    /// ask for a line, or the reader has not predicted.
     line: &'static str,
-    /// The points of a curve: x, the predicted value, and the measured value.
+    /// The points of that line: x, the predicted value, and the measured value. Empty if there is
+    /// no predicted line or no measured one.
     points: Vec<(f64, f64, f64)>,
 }
 

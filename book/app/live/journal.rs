@@ -3,8 +3,9 @@
 //!
 //! A follower owns an index into the journal and nothing else; the follower takes the next entry
 //! when its browser has received the previous entry. The follower skips an entry that has been
-//! replaced in the meantime (by a newer step, or a newer chart of the same name): a slow browser
-//! shows fewer pictures, not older ones, and a journal does not grow with the number of updates.
+//! replaced in the meantime (by a newer step, or a newer chart of the same name), so a slow browser
+//! shows fewer pictures, not older ones. The journal frees the text of a replaced entry, and keeps
+//! only the entry's place.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,8 @@ const FOLLOWERS: usize = 16;
 /// The number of bytes after which a piece of an event stream ends. Entries are never split, so
 /// a piece may be longer.
 const PIECE: usize = 16 * 1024;
-/// The most bytes of entries in a journal, far more than an experiment reports.
+/// The most bytes of entries in a journal, not counting those that have been replaced: far more
+/// than an experiment reports.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// The most entries in a journal, including those that have been replaced.
 const MAX_ENTRIES: usize = 100_000;
@@ -279,7 +281,7 @@ mod tests {
         let large = "x".repeat(1 << 20);
         let fits = (0..100).take_while(|n| journal.write("chart", &large, n.to_string()));
         assert!(fits.count() < 20);
-        // An entry that has been replaced no longer counts toward the journal's limit.
+        // An entry that has been replaced no longer counts toward `MAX_BYTES`.
         let journal = Journal::new(1);
         assert!((0..100).all(|_| journal.write("chart", &large, "a".into())));
     }

@@ -8,13 +8,16 @@
 //! - `Host` must be the address at which the server listens, or localhost: a foreign name that
 //!   resolves to this machine (DNS rebinding) is refused, because the browser would treat its
 //!   pages as being of the same origin;
-//! - `Origin` and `Sec-Fetch-Site`, which no script can forge, must name this server;
+//! - `Origin`, which no script can forge, must be this server's origin (only a request that changes
+//!   nothing may lack it);
+//! - `Sec-Fetch-Site`, which no script can forge either, must be `same-origin` if it is present (or
+//!   `none`, for a URL typed by hand, if the request changes nothing);
 //! - a request that changes something must be JSON and carry a token that only a page of this
 //!   origin can read: the answers have no CORS fields, so a browser shows them to no other page.
 //!
 //! These conditions protect against pages, not against other users: a user with an account on the
-//! same machine can connect to loopback, read the token as a page would, and start or stop an
-//! experiment of the list, or replace the reader's prediction. A request can run no other program.
+//! same machine can connect to loopback, read the token as a page would, and start or stop one of
+//! the lab's experiments, or replace the reader's prediction. A request can run no other program.
 //! Keeping other users out would require a secret in the book's address, which every link and
 //! bookmark would have to contain; the book mentions this limit and has no such secret.
 

@@ -190,7 +190,7 @@ fn end(child: &mut Child, state: &State) {
     drop(child.stdin.take());
     if let Ok(group) = group {
         if !state.lock().output_ended {
-            let _ = killpg(group, Signal::SIGTERM); // fails if the child has just ended
+            let _ = killpg(group, Signal::SIGTERM); // ignored on failure: SIGKILL follows anyway
         }
         let until = Instant::now() + GRACE;
         let mut now = state.lock();
@@ -222,7 +222,9 @@ fn read(output: ChildStdout, journal: &Journal, state: &State) -> bool {
         // A line that is not JSON is meant for a terminal, and is skipped.
         let Ok(event) = serde_json::from_slice::<Value>(&line) else { continue };
         let kind = event["event"].as_str().unwrap_or_default();
-        let text = event.to_string(); // in one line, however the child formatted it
+        // Serialized again, the event has no white space between its tokens: a carriage return,
+        // which JSON allows there, would end a line of the event stream.
+        let text = event.to_string();
         let fits = match kind {
             "done" | "failed" => {
                 let kind = if kind == "done" { "done" } else { "failed" };

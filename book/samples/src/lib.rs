@@ -14,11 +14,12 @@ use serde::{Deserialize, Serialize};
 /// clients, and the busiest loop's fraction of the clients.
 #[derive(Serialize, Deserialize)]
 pub struct Herd {
-    /// The number of times that a sleeping loop was woken.
+    /// The number of times that a sleeping loop was woken, per client.
     pub wakes: f64,
-    /// The number of times that a client was reported to a loop that could then accept none.
+    /// The number of times that a client was reported to a loop that could then accept none, per
+    /// client.
     pub in_vain: f64,
-    /// Processor time of the loops, in microseconds.
+    /// Processor time of all loops per client, in microseconds.
     pub cpu_microseconds: f64,
     /// The fraction of all clients that the busiest loop accepted.
     pub busiest: f64,
@@ -46,9 +47,9 @@ pub enum Readiness {
         /// Microseconds of elapsed time.
         wall: f64,
     },
-    /// Nothing was measured, because the poller did not accept all descriptors.
+    /// Nothing was measured, because the poller refused to watch one of the descriptors.
     Full {
-        /// The number of descriptors that the poller accepted.
+        /// The number of descriptors that were registered with the poller before that one.
         after: usize,
     },
 }
@@ -67,7 +68,8 @@ pub struct Spawn {
 /// One measurement that a child process of `lab switch` prints.
 #[derive(Serialize, Deserialize)]
 pub enum Switch {
-    /// Processor time of one repeat, in nanoseconds.
+    /// Processor time of the measured operation (such as a switch to a coroutine and back), in
+    /// nanoseconds.
     Took(f64),
     /// Memory of many suspended coroutines, and the processor time to create one.
     Holds {

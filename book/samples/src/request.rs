@@ -1,4 +1,5 @@
-//! Samples of `lab request`: the processor time of a request outside the kernel.
+//! Samples of `lab request`: the processor time that a request takes in user space, without any
+//! system call.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -161,7 +162,8 @@ fn lines(burst: usize, head: fn(&mut Vec<u8>, Answer) -> io::Result<()>) -> Resu
     })
 }
 
-/// Makes an answer of `N` words, word by word, and then moves the whole answer twice.
+/// Fills an array of `N` machine words, one word at a time, and then moves the whole array twice.
+/// (The array stands for an answer.)
 fn hand_on<const N: usize>(status: usize) {
     #[inline(never)]
     fn make<const N: usize>(status: usize) -> [usize; N] {

@@ -31,8 +31,8 @@ pub(crate) fn sample(what: &str, count: usize) -> Result<Spawn> {
     })
 }
 
-/// Creates `count` processes, measures memory while they sleep, and ends them. Returns the private
-/// bytes of all processes together, and the result of [`kernel_kib`] while they sleep.
+/// Creates `count` processes, measures memory while they sleep, and ends them. Returns the sum of
+/// the processes' private memory, in bytes, and the result of [`kernel_kib`] while they sleep.
 fn processes(count: usize) -> Result<(f64, i64)> {
     let mut children: Vec<Pid> = Vec::with_capacity(count);
     let mut failed = None;
@@ -66,8 +66,9 @@ fn processes(count: usize) -> Result<(f64, i64)> {
     }
 }
 
-/// Creates `count` threads, measures memory while they sleep, and ends them. Returns the private
-/// bytes of all threads together, and the result of [`kernel_kib`] while they sleep.
+/// Creates `count` threads, measures memory while they sleep, and ends them. Returns the bytes by
+/// which the threads have increased this process's private memory, and the result of [`kernel_kib`]
+/// while they sleep.
 fn threads(count: usize) -> Result<(f64, i64)> {
     let asleep = Arc::new(AtomicUsize::new(0));
     let gate = Arc::new((Mutex::new(false), Condvar::new()));

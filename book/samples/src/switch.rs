@@ -16,7 +16,8 @@ use ch06_coroutines::{Coroutine, Handle, Resumed, Runtime, Stack, StackPool, sus
 use samples::Switch;
 use samples::proc::{cpu, of_process};
 
-/// The least processor time of a sample, which is repeated until this time has passed.
+/// The least processor time of a measured batch of operations. A batch that takes less time is
+/// followed by a batch of twice as many operations.
 const ENOUGH: Duration = Duration::from_millis(20);
 
 /// Takes one sample of the kind `what` in this process. `count` is the number of coroutines for the
@@ -35,8 +36,8 @@ pub(crate) fn sample(what: &str, count: usize) -> Result<Switch> {
     }
 }
 
-/// Measures the processor time of one repeat. The function `batch` is called with the number of
-/// repeats to make.
+/// Measures the processor time of one operation. The function `batch` is called with the number of
+/// times that it must perform the operation.
 fn repeat(mut batch: impl FnMut(u32)) -> Result<Switch> {
     let taken = crate::repeat(1_024, ENOUGH, |times| {
         batch(times);
@@ -162,7 +163,8 @@ fn threads() -> Result<Switch> {
     sample
 }
 
-/// Creates `count` coroutines that suspend at once, and measures their memory.
+/// Creates `count` coroutines and runs each until it suspends. Measures the memory of the suspended
+/// coroutines, and the processor time that it took to create them.
 fn park(count: usize) -> Result<Switch> {
     let kib = |name| of_process("self", "status", name);
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;

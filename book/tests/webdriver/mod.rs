@@ -77,7 +77,7 @@ impl Browser {
         let mut this = Self { driver, port, session: String::new(), _profile: profile };
         let session = this.call("POST", "", &this.capabilities(&browser));
         this.session = session["sessionId"].as_str().expect("a session").to_owned();
-        // Discard the log of the page that the browser opens at its start.
+        // Discard what the browser's start page has written to the log.
         this.open("about:blank");
         this.logs();
         Some(this)
@@ -100,8 +100,8 @@ impl Browser {
         let args: Vec<&str> = args.into_iter().chain([profile.as_str()]).collect();
         json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
-            // `enablePage` keeps events about pages out of the performance log, in which the
-            // method `logs` reads only events about requests.
+            // With `enablePage` set to false, the performance log has no events about pages. The
+            // method `logs` reads only the log's events about requests.
             "goog:chromeOptions": {"binary": browser, "args": args, "perfLoggingPrefs": {"enablePage": false}},
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
         }}})

@@ -100,7 +100,7 @@ fn any_tag(mut list: &[u8], fits: impl Fn(Tag<'_>) -> bool) -> bool {
             .strip_prefix(b"\"")
             .and_then(|tag| tag.iter().position(|&byte| byte == b'"'))
         else {
-            return false; // the end of the list, or a malformed one
+            return false; // the list has ended, or its next tag is malformed
         };
         let (opaque, rest) = tag.split_at(end + 2);
         if fits(Tag { weak, opaque }) {

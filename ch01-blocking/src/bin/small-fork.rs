@@ -25,8 +25,8 @@ use std::thread;
 /// The descriptor of the client's socket in a child process; -1 in the parent.
 static CLIENT: AtomicI32 = AtomicI32::new(-1);
 
-/// Handles SIGTERM: ends the connection after the requests that have arrived. Each
-/// further read returns 0, as if the client had finished.
+/// Handles SIGTERM: ends the connection after the requests that have arrived. When no
+/// received bytes are left, a read returns 0, as if the client had finished.
 extern "C" fn hang_up(_: c_int) {
     let errno = Errno::last_raw(); // belongs to the code that was interrupted
     // SAFETY: shutdown(2) is async-signal-safe, and the descriptor is never closed.
@@ -69,7 +69,7 @@ fn main() -> io::Result<()> {
                         exit(0);
                     }
                     Ok(ForkResult::Parent { child }) => drop(children.insert(child)),
-                    Err(_) => {} // no process left: the client's connection is closed
+                    Err(_) => {} // fork failed, so the client's connection is closed
                 }
                 sigterm.thread_unblock()?;
             } // closes the parent's copy of the socket

@@ -35,8 +35,8 @@ impl Connections {
         self.lock().remove(&client.as_raw_fd());
     }
 
-    /// Ends every connection after the requests that have arrived: each further read
-    /// returns 0, as if the client had finished.
+    /// Ends every connection after the requests that have arrived: when no received
+    /// bytes are left, a read returns 0, as if the client had finished.
     fn hang_up(&self) {
         for client in self.lock().values() {
             let _ = client.shutdown(Shutdown::Read);
@@ -57,7 +57,7 @@ fn main() -> io::Result<()> {
             connections.lock().insert(fd, client.clone());
             let serve = move || connections.serve(&client);
             if thread::Builder::new().spawn_scoped(scope, serve).is_err() {
-                connections.lock().remove(&fd); // no thread left: closes the connection
+                connections.lock().remove(&fd); // spawn failed: closes the connection
             }
         }
         drop(listener); // further connections are refused

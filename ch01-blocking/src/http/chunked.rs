@@ -46,10 +46,11 @@ impl Chunked {
         matches!(self.at, At::Done)
     }
 
-    /// Decodes as much as possible. `bytes` begins with the content decoded so far; the
-    /// bytes after it are as received. Appends their data to the content, and returns
-    /// the number of bytes between the longer content and the first byte that is not
-    /// decoded yet: the caller removes them.
+    /// Decodes as much of `bytes` as possible. On entry, `bytes` begins with the content
+    /// that earlier calls have decoded, and the bytes after that content are as received.
+    /// Moves the data of each chunk to the end of the content. Returns the number of bytes
+    /// between the new end of the content and the first byte that is not decoded yet: the
+    /// caller removes these bytes.
     pub(super) fn decode(
         &mut self,
         bytes: &mut [u8],

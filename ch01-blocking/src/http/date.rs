@@ -38,7 +38,7 @@ fn days_of(month: usize, year: i64) -> i64 {
 }
 
 impl HttpDate {
-    /// Returns the current time.
+    /// Returns the current time, rounded down to a whole second.
     pub fn now() -> HttpDate {
         SystemTime::now().into()
     }
@@ -89,8 +89,8 @@ impl HttpDate {
         let (hour, minute) = (number(hour, 2)?, number(minute, 2)?);
         let second = number(second, 2)?;
         let is_time = hour < 24 && minute < 60 && second < 60;
-        // A leap second (23:59:60) is the same point in time as the second after it, as
-        // in the system's clock.
+        // A leap second (23:59:60) has the same number as the second after it
+        // (00:00:00), as in POSIX's formula for the seconds since the Epoch.
         let is_leap_second = (hour, minute, second) == (23, 59, 60);
         if !(1..=days_of(month, year)).contains(&day) || !(is_time || is_leap_second) {
             return None;

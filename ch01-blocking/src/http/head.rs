@@ -284,9 +284,9 @@ pub(super) const TOO_LARGE: HttpError =
     HttpError::new(413, "the request's content is too large");
 
 impl<'b> Request<'b> {
-    /// Returns the request's conditions, such as `If-Match`. Few requests have any, and
-    /// only files evaluate them, so the head is searched for them here and not when it
-    /// is parsed.
+    /// Returns the request's conditions, such as `If-Match`. The head is searched for
+    /// them by this call, not when it is parsed: few requests have conditions, and only
+    /// the code that serves files uses them.
     pub fn conditions(&self) -> Conditions<'b> {
         conditions(self.head)
     }
@@ -415,9 +415,9 @@ static KINDS: [u8; 256] = {
     table
 };
 
-/// Returns the kinds of bytes that occur in `text`, one bit for each kind. The loop has
-/// no early exit: without one it takes a third of the instructions, although it
-/// examines every byte.
+/// Returns the kinds of bytes that occur in `text`, one bit for each kind. The loop
+/// always examines every byte: with an exit at the first invalid byte, it would execute
+/// three times as many instructions for valid text.
 fn kinds(text: &[u8]) -> u8 {
     text.iter().fold(0, |kinds, &byte| kinds | KINDS[usize::from(byte)])
 }

@@ -30,7 +30,8 @@ pub enum Parsed<'b> {
         /// This is `true` at most once for each request.
         wants_continue: bool,
     },
-    /// The bytes cannot become a request: the server answers the error, and closes.
+    /// The bytes cannot become a request: the server sends this error as the last
+    /// answer, and closes the connection.
     Refused(HttpError),
 }
 // ANCHOR_END: parsed
@@ -38,7 +39,7 @@ pub enum Parsed<'b> {
 /// The bytes received on one connection that are not answered yet.
 #[derive(Debug, Default)]
 pub struct Inbox {
-    /// The buffer, which is writable as a whole; `start..end` holds received bytes.
+    /// The buffer: `start..end` holds received bytes, and `end..` is free space.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -116,8 +117,9 @@ impl Inbox {
         debug_assert!(self.end <= self.buffer.len());
     }
 
-    /// Returns the number of bytes that can be [received](Inbox::receive) now before
-    /// the buffer must claim more of the memory budget; at least 1.
+    /// Returns the number of bytes that can be [received](Inbox::receive) before the
+    /// buffer must claim more of the memory budget. Returns 1 instead of 0, because a
+    /// read of 0 bytes would look like the end of the connection.
     pub fn room(&self) -> usize {
         self.room.bytes.max(BASE).saturating_sub(self.end - self.start).max(1)
     }
@@ -129,8 +131,8 @@ impl Inbox {
         self.end += bytes.len();
     }
 
-    /// Shrinks the buffer of a waiting connection to its content, if more than half is
-    /// unused.
+    /// Shrinks the buffer to the received bytes that it holds, if more than half of its
+    /// capacity is unused.
     pub fn shrink(&mut self) {
         let held = self.end - self.start;
         if self.buffer.capacity() > 2 * held {
@@ -197,8 +199,8 @@ impl Inbox {
     }
 
     /// Returns [`Method::Head`] if the request at `start` begins with `HEAD `,
-    /// otherwise [`Method::Other`]: only the refusal of a HEAD request differs, because
-    /// it has no content.
+    /// otherwise [`Method::Other`]. A refusal depends on no other method: the refusal
+    /// of a HEAD request is sent without content.
     fn method(&self) -> Method {
         match self.buffer[self.start..self.end].starts_with(b"HEAD ") {
             true => Method::Head,
@@ -220,7 +222,7 @@ impl Inbox {
         self.start += std::mem::take(&mut self.answered);
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
-            self.room = Room::default(); // the claim may exceed the need
+            self.room = Room::default(); // returns the claimed bytes to the budget
             if self.buffer.len() > BASE {
                 self.buffer = Vec::new();
             }
@@ -270,8 +272,9 @@ impl Lines {
         bytes: &[u8],
         limits: &Limits,
     ) -> Result<Option<Head>, HttpError> {
-        // The fast path: nearly always the whole head arrives at once and is valid. An
-        // error is ignored here, because the last line may be incomplete.
+        // The fast path: nearly always the whole head arrives at once and is valid.
+        // Otherwise `find_head_by_lines` parses only complete lines, as long as no limit
+        // is exceeded: so the result does not depend on how the bytes were split.
         if self.searched == 0
             && let Ok(Some(head)) = head::parse(bytes, limits)
         {
@@ -345,8 +348,10 @@ impl Content {
     fn need(&self, head: usize, limits: &Limits) -> usize {
         match self {
             Content::Length(length) => head + length,
-            // The largest content follows the head, and the longest line of framing
-            // follows the content. `limits.head + 1024` bytes are enough for that line.
+            // The head is followed by the decoded content, and then by at most one line
+            // that is not decoded because its end has not arrived. `limits.head + 1024`
+            // bytes are enough for any such line: a trailer has at most `limits.head`
+            // bytes, a line with a chunk's size fewer than 1024.
             Content::Chunked(_) => head + limits.body as usize + limits.head + 1024,
         }
     }

@@ -12,25 +12,27 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Sizes (bytes)")]
 pub struct Limits {
-    /// Longest request line in bytes, without its CR LF; a longer one is answered 414
+    /// Longest request line in bytes, without its CR LF; a request with a longer one is
+    /// answered with 414
     #[arg(long = "max-line", value_name = "N", value_parser = parse::size::<usize>, default_value = "8192")]
     pub line: usize,
-    /// Longest head with its empty line, and longest trailers, in bytes; longer ones are
-    /// answered 431
+    /// Longest head with its empty line, and longest trailers, in bytes; a request with
+    /// longer ones is answered with 431
     #[arg(id = "max-head", long = "max-head", value_name = "N", value_parser = parse::size::<usize>, default_value = "16384")]
     pub head: usize,
-    /// Most fields of a head, or of trailers (a number, at most 128); more are answered
-    /// 431
+    /// Maximum number of fields in a head, or in trailers (at most 128); a request with
+    /// more is answered with 431
     #[arg(long = "max-fields", value_name = "N", value_parser = parse::fields, default_value = "64")]
     pub fields: usize,
-    /// Largest content of a request in bytes; a larger one is answered 413
+    /// Largest content of a request in bytes; a request with more is answered with 413
     #[arg(id = "max-body", long = "max-body", value_name = "N", value_parser = parse::size::<u64>, default_value = "1048576")]
     pub body: u64,
-    /// Most unsent bytes of answers on one connection; beyond it, no request is read
+    /// Number of unsent bytes of answers on one connection at which the server reads no
+    /// further request from it
     #[arg(long = "max-output", value_name = "N", value_parser = parse::size::<usize>, default_value = "65536")]
     pub output: usize,
-    /// Most bytes of memory for all requests in progress, beyond 16 KiB each; more is
-    /// answered 503
+    /// Maximum memory in bytes for all requests in progress together, not counting the
+    /// first 16 KiB of each; a request for which too little is left is answered with 503
     #[arg(long = "max-buffered", value_name = "N", value_parser = Budget::parse, default_value = "268435456")]
     pub buffered: Budget,
 }

@@ -1,14 +1,14 @@
 //! The output buffer: answers as bytes, until they are sent.
 //!
 //! Heads and small bodies are gathered here and leave in one write for a whole burst of
-//! pipelined requests. At most one large body (a file, or bytes to be generated)
-//! follows them and is not copied. So a client that never reads occupies a bounded
-//! amount of memory: `--max-output`, one more head with a small body, and one large
-//! body. While the buffer is full, the servers answer no further request (`serve` in
-//! chapter 1, `Connection::advance` in chapter 3), and therefore read nothing. The
-//! received bytes of a connection are limited, too: to 16 KiB, and beyond that to a
-//! share of `--max-buffered` (`inbox.rs`). `--write-timeout` limits the time that a
-//! client may take to read.
+//! pipelined requests. At most one large body follows them and is not copied: bytes in
+//! memory, a file, or a body that is generated piece by piece. So a client that never
+//! reads occupies a bounded amount of memory: `--max-output` bytes, one more head with
+//! a small body, and the large body if it is in memory. While the buffer is full, the
+//! servers answer no further request (`serve` in chapter 1, `Connection::advance` in
+//! chapter 3), and therefore read nothing. The received bytes of a connection are
+//! limited, too: to 16 KiB, and beyond that to a share of `--max-buffered` (`inbox.rs`).
+//! `--write-timeout` limits the time that a client may take to read.
 
 use super::body_stream::{BodyStream, Live};
 use super::date::HttpDate;
@@ -258,8 +258,8 @@ impl Outbox {
         if let Tail::Pattern { at, left } = &mut self.tail {
             let now = most.min(*left);
             // The pattern goes on where the previous call stopped, perhaps in the
-            // middle of a line. Whole lines are copied, so the last one may be too long
-            // and is cut.
+            // middle of a line. Whole lines are appended until there are `now` bytes or
+            // more; then the bytes beyond `now` are cut off.
             let from = (*at % 64) as usize;
             let begin = self.bytes.len();
             self.bytes.extend_from_slice(&LINE[from..]);

@@ -13,7 +13,7 @@ pub enum Method {
     Delete,
     Patch,
     Trace,
-    /// Any other method, which is answered 501.
+    /// Any other method; a request with it is answered with 501.
     Other,
 }
 
@@ -60,7 +60,7 @@ pub enum Version {
 /// copied, and the request is valid until the next request is parsed.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'b> {
-    /// The request's method.
+    /// The method; [`Method::Other`] if the server does not know its name.
     pub method: Method,
     /// The target's path as sent: ASCII, not percent-decoded; `*` for `OPTIONS *`.
     pub path: &'b [u8],
@@ -98,11 +98,11 @@ pub struct ResponseContext {
     pub keep_alive: bool,
 }
 
-/// The fields that make a request conditional or partial (RFC 9110 sections 13 and 14), as
-/// sent. A list may be split over several lines; any other field that occurs twice is
-/// ignored.
+/// The header fields that make a request conditional or partial (RFC 9110 sections 13
+/// and 14), as sent. A list may be split over several lines; any other field that occurs
+/// twice is ignored.
 #[derive(Clone, Copy, Debug, Default)]
-#[allow(missing_docs)] // each is the field of its name
+#[allow(missing_docs)] // each is the header field of the same name
 pub struct Conditions<'b> {
     pub if_match: EntityTags<'b>,
     pub if_none_match: EntityTags<'b>,

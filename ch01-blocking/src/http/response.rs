@@ -14,7 +14,7 @@ pub struct Response {
     pub content_type: Option<&'static str>,
     /// The answer's header fields beyond `Content-Type` and `Content-Length`.
     pub extra: ExtraHeader,
-    /// The answer's content.
+    /// The content. It is not sent in an answer to HEAD, or with the status 204 or 304.
     pub body: Body,
     /// The time to wait before the answer is sent (`/sleep`): in chapter 1 the thread
     /// blocks, in an event loop a timer runs, in chapter 6 the coroutine is parked.
@@ -77,7 +77,7 @@ pub enum Body {
     /// A part of a file, sent without passing through user space where that is
     /// possible.
     File {
-        /// The open file.
+        /// The file, open for reading; its own offset is not used.
         file: File,
         /// The offset in the file of the first byte to send, in bytes.
         at: u64,
@@ -106,7 +106,7 @@ impl Body {
         matches!(self, Body::Live(_))
     }
 
-    /// Returns whether there is no content.
+    /// Returns whether the content is known to be empty; `false` for a streamed body.
     pub fn is_empty(&self) -> bool {
         self.len() == 0 && !self.is_live()
     }
@@ -158,7 +158,8 @@ impl std::fmt::Display for FileVersion {
 }
 
 /// The refusal of a message or a connection: a status and a reason. The connection
-/// closes after a refusal, because it is unknown where the next request would begin.
+/// closes after a refusal. (After a refused message, it is unknown where the next one
+/// begins.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpError {
     /// The status code of the refusal.

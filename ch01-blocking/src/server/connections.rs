@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 /// The largest number of rejected connections that linger at the same time; each
 /// occupies a thread or a process while it lingers. Connections beyond that number are
-/// answered 503 and closed without lingering.
+/// answered with 503 and closed without lingering.
 const MAX_LINGERING_REJECTIONS: usize = 32;
 
 /// The decision about a connection that was just accepted.
@@ -32,10 +32,10 @@ const MAX_LINGERING_REJECTIONS: usize = 32;
 pub enum Admission {
     /// The connection is served.
     Admitted,
-    /// The connection is answered 503, and its close lingers until the client has read the
-    /// answer.
+    /// The connection is answered with 503, and stays open until the client closes it,
+    /// at most for `--linger-timeout`.
     Rejected,
-    /// The connection is answered 503 and closed without waiting for anything.
+    /// The connection is answered with 503, and closed without waiting for the client.
     RejectedAtOnce,
 }
 
@@ -87,7 +87,8 @@ struct State {
 /// connection.
 #[derive(Debug)]
 pub struct Entry {
-    /// The connection's socket.
+    /// The socket, which the connection's thread reads and writes, and which
+    /// [`Connections::drain`] shuts down.
     pub socket: TcpStream,
     /// Whether the connection waits for a request, so that closing it breaks nothing.
     pub idle: AtomicBool,
@@ -206,10 +207,11 @@ impl<'a> Connections<'a> {
             within.as_secs_f64()
         );
         for entry in state.open.values() {
-            // A shutdown cannot be undone. A request whose first bytes arrive after
-            // this check gets no answer, just like a request that arrives a moment
-            // later. To answer it, a thread would have to poll(2) the socket and the
-            // stop before each read: one more system call per request.
+            // shutdown(2) cannot be undone. A request whose first bytes arrive between
+            // this check and the shutdown may get no answer, like a request that
+            // arrives after the shutdown. To answer it, a thread would have to poll(2)
+            // the socket and the stop before each read: one more system call per
+            // request.
             if entry.is_at_rest() {
                 entry.shut_down(Shutdown::Read);
             }

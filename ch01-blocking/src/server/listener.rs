@@ -30,9 +30,9 @@ pub struct Listener {
     readiness: Arc<Readiness>,
 }
 
-/// The readiness of a group of listeners, of which `shared` and `sibling` have made all
-/// but the first. When all are [ready](Listener::ready), the server reports, once, that
-/// it can serve.
+/// The readiness of a group of listeners: one listener, and all that
+/// [`Listener::shared`] and [`Listener::sibling`] have made from it. When all are
+/// [ready](Listener::ready), the server reports, once, that it can serve.
 #[derive(Debug)]
 struct Readiness {
     /// Number of listeners in the group that are not ready yet.
@@ -47,15 +47,15 @@ enum Report {
     Nothing,
     /// A line on standard output, with the address.
     Line,
-    /// An empty line on a pipe to the parent process, which prints the address when all
-    /// its children are ready.
+    /// An empty line on a pipe to the parent process, which tells it that this child is
+    /// ready. The parent prints the address when all its children are ready.
     Parent(File),
 }
 
 /// A connection that was just accepted.
 #[derive(Debug)]
 pub struct Client {
-    /// The socket of the accepted connection.
+    /// The socket, in the [`Mode`] that was passed to [`Listener::accept_now`].
     pub socket: TcpStream,
     /// The connection's number in the trace, counted from 1.
     pub number: u64,
@@ -144,8 +144,9 @@ impl Listener {
         // A server that restarts must not wait for old connections in TIME_WAIT (TLPI
         // 61.10).
         socket.set_reuse_address(true)?;
-        // An answer is one write: Nagle's algorithm would have nothing to gather and
-        // could only delay it. Accepted sockets inherit TCP_NODELAY.
+        // The servers gather small answers into one write (`http/outbox.rs`). Nagle's
+        // algorithm would have nothing to gather, and could only delay the end of an
+        // answer. Accepted sockets inherit TCP_NODELAY.
         socket.set_tcp_nodelay(true)?;
         // Urgent data stays in its place in the stream. By default the kernel takes it
         // out, and the same bytes could be one request to this server and another to a
@@ -178,8 +179,9 @@ impl Listener {
 
     /// Returns another socket at the address of `self` with an accept queue of its own;
     /// the kernel distributes connections over all such sockets (SO_REUSEPORT,
-    /// socket(7)). The first socket was bound without that option, so a second server
-    /// at this address still fails to start.
+    /// socket(7)). This call sets the option on the socket of `self` too, which Linux
+    /// allows after bind(2). A server binds its first socket without the option, so a
+    /// second server at this address still fails to start.
     #[cfg(target_os = "linux")]
     pub fn sibling(&self) -> io::Result<Listener> {
         self.socket.set_reuse_port(true)?;

@@ -21,7 +21,7 @@ pub struct Options {
     /// Print a line on standard error for each thing that happens to a connection
     #[arg(long)]
     pub trace: bool,
-    /// Most connections served at once; more are answered 503
+    /// Maximum number of connections served at once; further ones are answered with 503
     #[arg(long, value_name = "N", value_parser = parse::size::<usize>, default_value = "10000")]
     pub max_connections: usize,
     #[command(flatten)]

@@ -3,8 +3,9 @@
 use crate::http::MAX_FIELDS;
 use std::time::Duration;
 
-/// Parses a number of seconds, such as `10` or `0.5`; at least a millisecond and at most a
-/// year, beyond which the clock's arithmetic could overflow.
+/// Parses a number of seconds, such as `10` or `0.5`, greater than 0 and at most a year.
+/// A time of less than a millisecond becomes a millisecond. The limit of a year keeps
+/// sums of times far from overflow.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(number) if number > 0.0 && number <= 31_536_000.0 => {
@@ -17,7 +18,8 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Parses a whole number of at most 2^40, beyond which arithmetic could overflow.
+/// Parses a whole number of at most 2^40. The limit keeps sums of such numbers far from
+/// overflow in 64 bits.
 pub(crate) fn size<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     let size = text.parse().ok().filter(|size: &u64| *size <= 1 << 40);
     size.and_then(|size| T::try_from(size).ok())

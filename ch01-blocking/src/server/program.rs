@@ -45,8 +45,8 @@ pub fn start<O: AsRef<Options>, S>(
 where
     Arc<Site>: Borrow<S>,
 {
-    // A panic is logged in one line without a backtrace, because a panic costs only one
-    // connection.
+    // The default hook writes several lines, and blocks while standard error is a full
+    // pipe. This hook writes one line for each panic, and never blocks.
     panic::set_hook(Box::new(|panic| {
         log::line(&panic.to_string().replace('\n', " "));
     }));

@@ -30,20 +30,22 @@ use std::time::{Duration, Instant};
 /// or memory.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// The read end of the stop pipe: readable as soon as the stop is requested.
+/// The stop pipe. Its read end, which `as_fd` returns, is readable as soon as the stop
+/// is requested.
 #[derive(Debug)]
 pub struct Stop {
     read: OwnedFd,
-    /// The write end of the pipe, by which the server itself requests a stop.
+    /// The write end, through which [`Stop::request`] requests the stop.
     write: File,
 }
 
-/// The write end of the stop pipe, which requests the stop.
+/// A duplicate of the stop pipe's write end, through which code outside the server
+/// requests the stop.
 #[derive(Debug)]
 pub struct StopTrigger(File);
 
 impl Stop {
-    /// Creates a stop pipe, and returns its two ends.
+    /// Creates a stop pipe, and returns it with a trigger that requests the stop.
     ///
     /// # Errors
     ///

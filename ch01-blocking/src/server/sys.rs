@@ -154,9 +154,9 @@ fn is_single_threaded() -> io::Result<bool> {
         unsafe extern "C" {
             static __isthreaded: libc::c_int; // of the BSDs' C libraries
         }
-        // SAFETY: only the thread that starts the second thread writes `__isthreaded`,
-        // before the second thread begins. That thread does not write the variable
-        // while it reads it here; any other thread began after the write.
+        // SAFETY: the C library writes `__isthreaded` while the process has one thread,
+        // before the second thread starts. The first thread cannot write the variable
+        // during this read; any other thread started after the write.
         unsafe { __isthreaded }
     };
     Ok(threads == 0)
@@ -233,8 +233,8 @@ static SOCKET: AtomicI32 = AtomicI32::new(-1);
 /// panics.
 ///
 /// SIGINT is ignored: Ctrl-C reaches the parent too, which then sends the child
-/// SIGTERM. On Linux the kernel sends the child SIGTERM when the parent dies, since no
-/// other process would stop the child.
+/// SIGTERM. A parent that has died can send nothing, so on Linux this function asks the
+/// kernel to send the child SIGTERM when the parent dies (PR_SET_PDEATHSIG, prctl(2)).
 pub fn run_child(work: impl FnOnce() -> io::Result<()>) -> ! {
     let run = || {
         handle(Signal::SIGINT, SigHandler::SigIgn)?;
@@ -345,10 +345,11 @@ pub fn write_now(to: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
             libc::pwritev2(to.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT)
         };
         match usize::try_from(wrote).map_err(|_| Errno::last()) {
-            // The plain write(2) below is used: pwritev2(2) does not support this kind
-            // of file, or cannot write to a regular file without waiting, for example
-            // for memory.
+            // The kernel lacks pwritev2(2), or for this kind of file does not support a
+            // write that never waits: the plain write(2) below is used.
             Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => {}
+            // The write to a regular file would have to wait, for example for memory:
+            // the plain write(2) below waits.
             Err(Errno::EAGAIN) if is_file(to) => {}
             wrote => return Ok(wrote?),
         }

@@ -59,7 +59,7 @@ impl Read for DeadlineStream<'_> {
 
 impl Write for DeadlineStream<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.deadline = None; // the next request has its own time
+        self.deadline = None; // the next read sets a new deadline
         self.socket.write(bytes)
     }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 static PIPES: [AtomicI32; 32] = [const { AtomicI32::new(-1) }; 32];
 
 extern "C" fn write_byte(signal: libc::c_int) {
-    let errno = Errno::last_raw(); // belongs to the code that was interrupted
+    let errno = Errno::last_raw(); // write may change the interrupted code's errno
     let pipe = PIPES[signal as usize].load(SeqCst);
     // SAFETY: write is async-signal-safe (signal-safety(7)), the byte is static, and
     // the descriptor is never closed. If the pipe is full, it is readable already.

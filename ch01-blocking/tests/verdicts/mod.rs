@@ -3,8 +3,8 @@
 
 use ch01_blocking::http::{Budget, Inbox, Limits, Parsed};
 
-/// A copy of what the inbox returned for one message, a request or a refusal, which can
-/// be compared with another copy.
+/// The result of parsing one message: a complete request or a refusal. Unlike [`Parsed`]
+/// the value owns its data, so that results can be collected and compared.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Precondition {
     Request { head: String, body: Vec<u8> },

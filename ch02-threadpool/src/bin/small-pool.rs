@@ -72,7 +72,8 @@ impl Queue {
     // ANCHOR_END: take
     // ANCHOR: close
     /// Closes the queue, and ends every connection after the requests that have
-    /// arrived.
+    /// arrived: when no received bytes are left, a read returns 0, as if the client had
+    /// finished.
     fn close(&self) {
         let mut state = self.lock();
         state.closed = true;

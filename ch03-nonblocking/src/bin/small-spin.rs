@@ -22,7 +22,7 @@ fn main() -> io::Result<()> {
             connections.iter().for_each(Connection::hang_up);
         }
         let now = Instant::now();
-        // The loop ends when `accept` fails with `WouldBlock`: no further client waits.
+        // Any error of `accept` ends the loop, usually `WouldBlock`: no client waits.
         while let Some(Ok((socket, _))) = listener.as_ref().map(TcpListener::accept) {
             connections.extend(Connection::new(socket, now).ok());
         }

@@ -1,5 +1,5 @@
 //! The waits of a connection: the interest and the deadline of each kind of wait, and
-//! the step that follows when the deadline passes.
+//! what happens when the deadline passes.
 
 use super::{Connection, Next, State};
 use crate::poller::Interest;
@@ -13,8 +13,8 @@ use std::time::Duration;
 
 impl<T: Transport> Connection<T> {
     // ANCHOR: wait_for
-    /// Returns the next step of a connection that needs more input. If that is a wait,
-    /// its limit is the idle, head or body timeout.
+    /// Returns the turn's result for a connection that needs more input. If the result
+    /// is a wait, its limit is the idle, head or body timeout.
     pub(super) fn wait_for_input(
         &self,
         work: &mut Work,
@@ -36,8 +36,8 @@ impl<T: Transport> Connection<T> {
         self.wait(wait, work, shared)
     }
 
-    /// Returns the next step of a connection with unsent output: a wait for room in the
-    /// send buffer, or another turn if the byte budget is used up.
+    /// Returns the turn's result for a connection with unsent output: a wait for room
+    /// in the send buffer, or another turn if the byte budget is used up.
     pub(super) fn wait_for_room(
         &self,
         work: &mut Work,
@@ -50,7 +50,7 @@ impl<T: Transport> Connection<T> {
     // ANCHOR_END: wait_for
 
     // ANCHOR: wait
-    /// Returns the next step for a wait of the kind `wait`, with its interest and its
+    /// Returns the turn's result: a wait of the kind `wait`, with its interest and its
     /// deadline, or another turn if the byte budget is used up. The deadline counts
     /// from `work.since`, the beginning of the wait.
     pub(super) fn wait(
@@ -89,8 +89,8 @@ impl<T: Transport> Connection<T> {
     // ANCHOR_END: wait
 
     // ANCHOR: sleep
-    /// Returns the next step of a connection whose response is delayed: a wait until
-    /// the response is due.
+    /// Returns the turn's result for a connection whose response is delayed: a wait
+    /// until the response is due.
     pub(super) fn sleep(&self, work: &Work, shared: &LoopContext<'_>) -> Next {
         let (time, until) = match &work.later {
             Some((response, _, until)) => (response.delay.unwrap_or_default(), *until),
@@ -102,8 +102,8 @@ impl<T: Transport> Connection<T> {
     // ANCHOR_END: sleep
 
     // ANCHOR: on_deadline
-    /// Handles the connection's deadline, which has passed. Returns the next step, or
-    /// `None` if `drive` must run to determine it.
+    /// Handles the connection's deadline, which has passed. Returns the turn's result,
+    /// or `None` if `drive` must run to determine it.
     pub(super) fn on_deadline(
         &mut self,
         work: &mut Work,

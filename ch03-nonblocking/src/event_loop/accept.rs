@@ -35,8 +35,11 @@ impl<P: Poller> EventLoop<'_, P> {
                     let _ = self.poller.deregister(listener.as_fd(), LISTENER);
                     self.accept_resumes = Some(self.shared.now + ACCEPT_BACKOFF);
                     if let Some(siblings) = self.siblings {
-                        // The write to the eventfd fails only if its counter is full,
-                        // after 2^64 pauses.
+                        // The write wakes each loop that shares the listening socket,
+                        // and wakes it once: these loops use edge-triggered epoll, so
+                        // no loop has to read the eventfd's counter. The write fails
+                        // only if the counter is full: each pause adds 1, so after
+                        // nearly 2^64 pauses.
                         let _ = nix::unistd::write(siblings, &1_u64.to_ne_bytes());
                     }
                     return;
@@ -116,9 +119,9 @@ impl<P: Poller> EventLoop<'_, P> {
         if self.accept_resumes.is_some_and(|until| until <= self.shared.now)
             && let Some(listener) = &self.listener
         {
-            // The listener is registered again only after accept(2) no longer fails.
-            // Until then the kernel should wake other loops for the clients of this
-            // socket.
+            // The listener is registered again only if accepting no longer fails. While
+            // it is not registered, the kernel wakes only the other loops that share
+            // its socket.
             let accepted = listener.accept_now(Mode::NonBlocking);
             self.accept_again = accepted.is_ok()
                 && self

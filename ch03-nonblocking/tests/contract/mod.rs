@@ -227,8 +227,8 @@ pub(crate) fn end_alone(poller: &mut impl Poller) {
     until_the_end(poller, &server, 0);
 }
 
-/// An end of file is noticed although it arrives after the data has been reported, and
-/// before a short read.
+/// An end of file is reported although it arrives between the event that reports the data and the
+/// short read that follows this event.
 pub(crate) fn end_behind_a_short_read(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -534,7 +534,9 @@ pub(crate) fn returns_at_once(poller: &mut impl Poller) {
     now(poller);
 }
 
-/// A timeout is rounded up: returning early without an event would make the loop spin.
+/// If no descriptor becomes ready and no signal arrives, `wait` does not return before its timeout,
+/// which is rounded up. (Rounded down to 0, a timeout would make the event loop spin until its next
+/// deadline.)
 pub(crate) fn not_too_early(poller: &mut impl Poller) {
     if guesses(poller) {
         return; // this mechanism never blocks

@@ -102,8 +102,8 @@ pub(crate) fn deadlines_keep_their_length(
         gone.sort();
         let mut ready = keeps.ready.lock().expect("whole").clone();
         ready.sort();
-        // Responses and closes are paired in order of time: no client may be closed before the end
-        // of its idle timeout.
+        // Responses and closes are paired in order of time, not by client: if each client is closed
+        // at least `IDLE` after its own response, the same holds for each pair.
         for (ready, gone) in ready.iter().zip(&gone) {
             let had = *gone - *ready;
             assert!(had >= IDLE, "closed {had:?} after its response, before {IDLE:?}");

@@ -126,8 +126,8 @@ struct Wire {
     finished: bool,
     /// Events that are still to be reported to the server, each once.
     news: News,
-    /// Steps of the test's script that take effect between two system calls of the server's next
-    /// turn.
+    /// Steps of the test's script that take effect during the server's next turn, one before each
+    /// read and each write.
     meanwhile: Vec<u8>,
     /// Number of bytes moved in the server's current turn.
     moved: usize,
@@ -174,7 +174,8 @@ impl Wire {
         }
     }
 
-    /// Applies the last step in `meanwhile`, between two system calls of the server.
+    /// Removes the last step from `meanwhile`, if there is one, and applies it. Each read and each
+    /// write of the server calls this first. (Steps are arbitrary, so their order does not matter.)
     fn meanwhile(&mut self) {
         if let Some(step) = self.meanwhile.pop() {
             self.act(step);
@@ -340,22 +341,24 @@ pub(crate) fn blocking(site: &Site, sent: &[u8], closes: bool) -> Seen {
 }
 
 /// Returns the output that the state machine sends to a client that sends the bytes `sent`, and
-/// then shuts down its sending side if `closes`. Of each two bytes of the script, the first lets
-/// input arrive or makes room, and the second selects the events that are reported.
+/// then shuts down its sending side if `closes`. Of each two bytes of the script, the first is a
+/// step, which lets input arrive or makes room, and the second selects the events that are
+/// reported. If bit 6 of the first byte is set, the second byte is also a step, which takes effect
+/// during the server's next turn.
 pub(crate) fn driven(site: &Site, sent: &[u8], closes: bool, script: &[u8]) -> Seen {
     let wire = wire(sent, closes);
     let mut driver = Driver::new(site, End(Rc::clone(&wire)));
     for pair in script.chunks(2) {
         let (&step, more) = (&pair[0], pair.get(1).copied());
         if step & 0x40 != 0 {
-            // The second byte of the pair is an event that happens while the state machine handles
-            // the events that it is called for next.
+            // The pair's second byte is also a step, which takes effect during the server's next
+            // turn.
             wire.borrow_mut().meanwhile.extend(more);
         }
         wire.borrow_mut().act(step);
         let bits = more.unwrap_or(0);
-        // If bits 0 and 1 of the script's second byte are both 0, the events are reported together
-        // with later events.
+        // If bits 0 and 1 of the pair's second byte are both 0, no events are reported now: they
+        // are reported together with later events.
         if bits & 3 != 0 {
             driver.tell();
         }
@@ -488,7 +491,8 @@ impl Driver<'_> {
         self.wire.borrow_mut().moved = 0;
         let next = self.connection.advance(wake, &mut self.shared).unwrap_or(Next::Close);
         self.wire.borrow_mut().meanwhile.clear();
-        // The last system call of a turn may exceed the turn's limit by the bytes that it moves.
+        // `BudgetedIo` limits only `send_file` to the bytes left in the turn's budget. So the last
+        // read or write of a turn may exceed the budget, at most by the bytes that it moves.
         let moved = self.wire.borrow().moved;
         assert!(moved <= IO_BUDGET + (1 << 15), "{moved} bytes in one turn");
         match next {

@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 
 // ANCHOR_END: head
 // ANCHOR: poll
-/// Returns an entry for poll(2)'s list: a descriptor, and the events to look for. The
-/// kernel sets the events that it finds in `revents`, and skips an entry without a
-/// descriptor.
+/// Returns an entry for poll(2)'s list: a descriptor, and the events to look for. In
+/// `revents` the kernel returns the events that it has found. It skips an entry without
+/// a descriptor.
 fn entry(fd: Option<BorrowedFd<'_>>, events: libc::c_short) -> pollfd {
     pollfd { fd: fd.map_or(-1, |fd| fd.as_raw_fd()), events, revents: 0 }
 }
@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(marks(Some(Duration::from_millis(1)))?, (0, 0));
         writer.write_all(b"unread")?;
         assert_eq!(marks(None)?, (POLLIN, 0));
-        assert_eq!(marks(None)?, (POLLIN, 0)); // still there
+        assert_eq!(marks(None)?, (POLLIN, 0)); // the bytes are still unread
         drop(writer);
         // poll(2) reports POLLHUP although `events` did not ask for it.
         assert_eq!(marks(None)?, (POLLIN | POLLHUP, 0));

@@ -6,9 +6,9 @@
 //! filter's side of the socket, and its condition is evaluated once more when the event is fetched.
 //! The read filter does not report urgent data.
 //!
-//! Known differences: the error in `fflags` is always `ECONNRESET`, since Linux returns the error's
-//! number only by clearing the error, and an error is gone once a `recv` with `MSG_PEEK` has
-//! returned it.
+//! Two differences from FreeBSD are known. First, the error in `fflags` is always `ECONNRESET`,
+//! because Linux returns the error's number only by clearing the error. Second, a `recv` with
+//! `MSG_PEEK` that returns the socket's error also clears it.
 #![allow(non_camel_case_types, unsafe_code)]
 
 use crate::real::errno::Errno;

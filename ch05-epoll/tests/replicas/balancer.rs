@@ -26,8 +26,9 @@ pub(crate) const YOURS: &str = "a balancer of your own";
 /// the directories in which Debian installs nginx and HAProxy, and which only root's PATH has.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     if name == YOURS {
-        // A reader writes this balancer in the last exercise of the book's page. If BALANCER is not
-        // set, the tests of the reader's balancer are skipped, even if NO_SKIP is set.
+        // A reader writes this balancer in the last exercise of `book/src/second-machine.md`. If
+        // BALANCER is not set, the tests of the reader's balancer are skipped, even if NO_SKIP is
+        // set.
         let program = std::env::var_os("BALANCER").map(PathBuf::from);
         match &program {
             None => eprintln!("skipped: BALANCER names no program"),

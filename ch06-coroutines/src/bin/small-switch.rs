@@ -3,7 +3,7 @@
 //!
 //! With the argument `panic` the second function panics, with `deep` it overflows its
 //! stack.
-#![allow(unsafe_code)] // a coroutine's contract
+#![allow(unsafe_code)] // `Coroutine::new` is unsafe
 
 use ch06_coroutines::small::coroutine::{Coroutine, suspend};
 use std::{env, hint, io};

@@ -1,5 +1,6 @@
-//! Leaf futures that need no descriptor: [`Sleep`] until a time, [`yield_now`] to the
-//! other tasks, and [`race`] for the first of two futures.
+//! The futures that do not belong to a descriptor: [`Sleep`] waits until a given time,
+//! [`yield_now`] lets the other tasks run, and [`race`] combines two futures into one that
+//! is ready as soon as either is.
 //!
 //! ```
 //! use ch04_select_poll::poll::Poll;
@@ -68,7 +69,8 @@ impl Drop for Sleep<'_> {
 // ANCHOR_END: sleep
 
 // ANCHOR: yield_now
-/// Suspends the calling future until all tasks that are in the run queue now have run.
+/// Suspends the calling future until every task that is already in the run queue has
+/// run.
 pub async fn yield_now() {
     let mut yielded = false;
     poll_fn(|context| {

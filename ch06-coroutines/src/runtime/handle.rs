@@ -24,7 +24,8 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! The same example with futures, which need no stacks and no `unsafe`:
+//! The next example uses futures, which need no stacks and no `unsafe`. The first future
+//! spawns a second one, which prints while the first one sleeps:
 //!
 //! ```
 //! use ch04_select_poll::poll::Poll;
@@ -252,7 +253,8 @@ impl Handle {
     pub fn waker(&self) -> Waker {
         match self.current() {
             Some(task) => self.waker_of(task),
-            None if self.is_over() => Waker::noop().clone(), // a destructor has asked
+            // While the runtime ends, a destructor of one of its tasks may call this function.
+            None if self.is_over() => Waker::noop().clone(),
             None => panic!("only a task can be woken"),
         }
     }

@@ -11,7 +11,7 @@
 //! | `reactor.rs` | descriptors: the events reported for each, and the tasks that wait for it |
 //! | `timers.rs` | deadlines of tasks and idle connections |
 //! | `waker.rs`, `remote.rs` | wake-ups by a `Waker`, from this thread and from others |
-//! | `future.rs` | leaf futures: `Sleep`, `yield_now`, `race` |
+//! | `future.rs` | the leaf futures `Sleep` and `yield_now`, and the combinator `race` |
 //! | `handle.rs` | `Runtime` and `Handle`, the interface |
 
 mod future;

@@ -1,9 +1,10 @@
 //! The reactor: the registered descriptors of one thread, the events that the poller has reported
 //! for each descriptor, and the tasks that wait for them.
 //!
-//! A reported event is remembered until a read or a write would block, so a task may begin to wait
-//! before or after the report. No event can be missed between a read that would block and the wait
-//! that follows the read: the poller is called only while no task runs.
+//! A reported event is remembered until a read or a write would block, or a read returns fewer
+//! bytes than were asked for. So a task may begin to wait before or after the report. No event can
+//! be missed between a read that would block and the wait that follows the read: the poller is
+//! called only while no task runs.
 
 use super::future::{Either, race, sleep};
 use super::remote::RemoteQueue;
@@ -44,8 +45,9 @@ pub enum Readiness {
 // ANCHOR: source
 /// The state of a registered descriptor.
 struct Registration {
-    /// For each [`Readiness`], whether it was reported, and no attempt to read or write
-    /// has met `WouldBlock` since.
+    /// For each [`Readiness`], whether it was reported, and neither
+    /// [`would_block`](Descriptor::would_block) nor
+    /// [`read_short`](Descriptor::read_short) has cleared it since.
     reported: [bool; 3],
     /// Whether an end of file was reported. A poller need not report it again.
     eof: bool,
@@ -78,7 +80,9 @@ pub(crate) const REGISTRATION: usize = Table::<Registration>::PLACE;
 impl Registration {
     fn new(to_read: Interest) -> Registration {
         Registration {
-            reported: [false, true, false], // most responses find room: write first
+            // Counts as writable, so the first response is written without a wait: the
+            // socket's send buffer usually has room for it.
+            reported: [false, true, false],
             eof: false,
             slots: [const { Slot::Empty }; 3],
             interest: to_read,
@@ -172,7 +176,9 @@ impl Reactor {
         }
         for event in events.drain(..) {
             if event.token == WAKEUPS {
-                self.remote.drain_wakeups(); // the scheduler takes the tokens
+                // This call empties only the pipe. The woken tasks stay in the remote
+                // queue until the scheduler begins its next round.
+                self.remote.drain_wakeups();
             } else if let Some(entry) = self.table.borrow_mut().get_mut(event.token) {
                 entry.report(&event, woken);
             }
@@ -279,8 +285,9 @@ impl<F: AsFd> Descriptor<F> {
         table.get_mut(self.token).map_or_else(T::default, of)
     }
 
-    /// Returns whether the descriptor may be ready: readiness was reported, and no attempt has met
-    /// `WouldBlock` since.
+    /// Returns whether the descriptor may be ready: the readiness `until` was reported, and neither
+    /// [`would_block`](Descriptor::would_block) nor [`read_short`](Descriptor::read_short) has
+    /// cleared it since.
     pub fn is_ready(&self, until: Readiness) -> bool {
         self.with(|entry| entry.reported[until as usize])
     }
@@ -389,7 +396,9 @@ impl<F: AsFd> Drop for Descriptor<F> {
         let fd = self.fd.as_fd();
         let _ = self.reactor.poller.borrow_mut().deregister(fd, self.token);
         let registration = self.reactor.table.borrow_mut().remove(self.token);
-        drop(registration); // after the table's borrow: it may hold a foreign waker
+        // The registration may hold a foreign waker, whose destructor may run any code. So the
+        // registration is dropped after the table's borrow has ended.
+        drop(registration);
         self.reactor.memory.borrow_mut().connection_closed(self.reactor.scheduler.now());
     }
 }

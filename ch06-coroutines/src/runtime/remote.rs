@@ -51,9 +51,10 @@ impl RemoteQueue {
         self.woken().push(task);
     }
 
-    /// Returns whether the caller has to write to the pipe: the runtime sleeps, and no
-    /// earlier caller has claimed to wake it. On the runtime's own thread the result is
-    /// false, so a wake-up there makes no system call.
+    /// Returns whether the caller has to write to the pipe: the runtime has announced
+    /// that it will sleep, and no call since then has returned true. While a task of
+    /// the runtime runs, the result is false, so a wake-up by the task makes no system
+    /// call.
     pub(crate) fn claim_wakeup(&self) -> bool {
         self.sleeping.swap(false, AcqRel)
     }

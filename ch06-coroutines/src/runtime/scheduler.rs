@@ -126,9 +126,9 @@ impl Scheduler {
     }
 
     // ANCHOR: run
-    /// Runs tasks until `has_ended` returns true. Between two rounds of the run queue
-    /// it calls `wait`, which blocks until something happens, or at most for the time
-    /// that it is passed. The call of `wait` is the only place where the thread waits.
+    /// Runs tasks until `has_ended` returns true. Between two rounds of the run queue,
+    /// calls `wait` with a timeout (`None`: without a limit). `wait` blocks until an
+    /// event is reported or the timeout has passed; the thread waits nowhere else.
     ///
     /// # Errors
     ///
@@ -205,7 +205,7 @@ impl Scheduler {
         entry.state = State::Running;
         trace::set_connection(entry.number);
         if let Some(wake_state) = &entry.wake_state {
-            wake_state.clear(); // before the task runs
+            wake_state.clear(); // a wake-up from now on makes the task run once more
         }
         drop(tasks); // the task that runs now may use the scheduler
         self.running.set(Some(token));
@@ -283,7 +283,7 @@ impl Scheduler {
         }
         let me = self.running_coroutine();
         let timer = due.map(|due| self.timers().set(Waiter::Task(me), due));
-        let clear = |timer| self.clear_timer(timer); // unless the timer has expired
+        let clear = |timer| self.clear_timer(timer);
         let _timer = OnDrop(|| timer.into_iter().for_each(clear));
         // Suspending in the state `Running` discards a wake-up that arrived while this
         // task was running: the task has checked its condition since then. (A wake-up
@@ -315,8 +315,8 @@ impl Scheduler {
     }
     // ANCHOR_END: wake
 
-    /// Suspends the running coroutine until all tasks that are queued now have run. (A future
-    /// awaits [`yield_now`](super::yield_now) instead.)
+    /// Suspends the running coroutine until every task that is already in the run queue has run. (A
+    /// future awaits [`yield_now`](super::yield_now) instead.)
     ///
     /// # Panics
     ///
@@ -384,8 +384,8 @@ impl Scheduler {
 
     // ANCHOR: activate
     /// Assigns the idle connection with the given descriptor to a task, and runs the
-    /// task. If the task was woken before, an older entry for the task is still in the
-    /// run queue; that entry is ignored if the task is parked by then.
+    /// task. If an earlier wake-up has put the task into the run queue, that entry
+    /// stays there. When the entry's turn comes, it is ignored if the task is parked.
     fn activate(&self, descriptor: Token) {
         let activate = self.activate.borrow().clone();
         let worker = activate.and_then(|activate| activate(descriptor));

@@ -20,10 +20,10 @@ pub(crate) enum Waiter {
     Waker(Box<Waker>),
 }
 
-/// The reason why a parked coroutine continues.
+/// The reason why a task's wait has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
-    /// The coroutine was woken before its deadline: the event that it waits for may have happened.
+    /// The task was woken before its deadline: the event that it waits for may have happened.
     Notified,
     /// The deadline has passed.
     TimedOut,

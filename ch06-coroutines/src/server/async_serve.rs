@@ -34,8 +34,8 @@ pub(crate) async fn serve(
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 site.stats.timeouts.add();
                 let Some(why) = inbox.too_late() else { return Ok(After::Close) };
-                // If the client does not read this refusal in time either, no second
-                // timeout is counted.
+                // This timeout is counted above. A second one, while the refusal is
+                // sent, only closes the connection.
                 return refuse(why, stream, site, outbox).await.or(Ok(After::Close));
             }
             Err(error) => return Err(error),
@@ -53,7 +53,7 @@ pub(crate) async fn serve(
             };
             if let Some(time) = response.delay {
                 stream.flush(outbox).await?;
-                inbox.shrink(); // a task that only waits for a time needs no buffer
+                inbox.shrink(); // the task reads nothing during the delay
                 stream.sleep(time).await?;
             }
             let last = response.is_last(context) || site.is_draining();

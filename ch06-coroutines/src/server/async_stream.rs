@@ -107,7 +107,9 @@ impl AsyncStream {
     pub(crate) async fn sleep(&mut self, time: Duration) -> io::Result<()> {
         self.0.all_sent();
         trace!("park", "{} ms, and only this task", time.as_millis());
-        let until = later(Instant::now(), time); // the round may have begun a while ago
+        // The sleep begins now, and not at the beginning of the round of the run queue
+        // (`self.0.now()`), which may be a while ago.
+        let until = later(Instant::now(), time);
         match self.wait(Readiness::Closed, until).await? {
             Woken::Notified => Err(ErrorKind::ConnectionReset.into()),
             Woken::TimedOut => Ok(()),

@@ -126,7 +126,7 @@ struct CloseIdle(Rc<ServerState>);
 impl Drop for CloseIdle {
     fn drop(&mut self) {
         let idle = take(&mut *self.0.idle.borrow_mut());
-        drop(idle); // not while the slab is borrowed
+        drop(idle); // closes the connections, after the slab's borrow has ended
     }
 }
 
@@ -233,8 +233,8 @@ impl ServerState {
             }
             Err(error) => {
                 // No worker can wait for the client, so only the part of a 503 is sent
-                // that the socket takes at once. A connection that has sent no request
-                // (its idle time is up, or the server stops) gets no response.
+                // that the socket takes at once. An admitted connection without a
+                // request (its idle time is up, or the server stops) gets no response.
                 if !connection.served || connection.socket.is_ready(Readiness::Readable) {
                     self.refuse_now(connection.socket.get_mut());
                 }
@@ -260,8 +260,9 @@ impl ServerState {
         push_error(HttpError::BUSY, &self.site, &mut outbox);
         // A client whose socket has no room for the 503 does not get it.
         let _ = outbox.flush(socket).and_then(|()| socket.shutdown_write());
-        // Closing a socket that holds unread bytes would cause a reset, so they are read first.
-        let _ = socket.fill(&mut Inbox::new()); // an error: no bytes have arrived
+        // Closing a socket that holds unread bytes would cause a reset, so they are read first. An
+        // error of this read is ignored: the caller closes the socket in any case.
+        let _ = socket.fill(&mut Inbox::new());
     }
 
     /// Writes to the trace how a connection has ended, and counts timeouts.
@@ -272,8 +273,8 @@ impl ServerState {
                 self.site.stats.timeouts.add();
                 trace!("close", "out of patience");
             }
-            // Errors other than a timeout are caused by the client, and appear in the
-            // trace only.
+            // Errors other than a timeout are usually caused by the client or the
+            // network, and appear in the trace only.
             Err(error) => trace!("close", "{error}"),
         }
     }
@@ -319,8 +320,10 @@ impl Connection {
             self.timer = timers.set_after_round(self.timer, waiter(), within);
         }
         let is_late = || !scheduler.timers().runs(self.timer);
+        // In these cases the connection is activated now: the poller and the timer may
+        // have nothing more to report.
         if readable || server.site.is_draining() || !served_one && is_late() {
-            scheduler.enqueue(Turn::Activate(token)); // no event will report this
+            scheduler.enqueue(Turn::Activate(token));
         }
         let mut idle = server.idle.borrow_mut();
         let index = token.index as usize;
@@ -337,7 +340,7 @@ impl Drop for Connection {
     /// connection to close, and this was the last one.
     fn drop(&mut self) {
         let server = &self.server;
-        server.handle.clear_timer(self.timer); // unless the timer has expired
+        server.handle.clear_timer(self.timer);
         server.site.stats.connection_closed();
         server.refusing.update(|count| count - usize::from(!self.served));
         server.open.update(|count| count - 1);

@@ -22,7 +22,7 @@ pub(crate) struct ActiveConnection {
     wait: Wait,
     /// The time at which the current wait, whose kind is `wait`, began.
     began: Instant,
-    /// The measure of how fast the client takes the bytes that it is sent.
+    /// The measure of how fast the client takes the sent bytes.
     progress: Progress,
     /// The time at which to check `progress` next; `None` while there is room to write.
     next_check: Option<Instant>,
@@ -99,7 +99,7 @@ impl ActiveConnection {
             return Err(ErrorKind::TimedOut.into());
         }
         if idle {
-            return Err(ErrorKind::WouldBlock.into()); // no task waits while idle
+            return Err(ErrorKind::WouldBlock.into()); // an idle connection has no task
         }
         inbox.shrink();
         let due = self.connection.server.timeouts.due(self.wait, self.began);
@@ -144,7 +144,7 @@ impl ActiveConnection {
         *self.next_check.get_or_insert_with(|| later(Instant::now(), within))
     }
 
-    /// Checks whether the client takes the bytes that it is sent fast enough.
+    /// Checks whether the client takes the sent bytes fast enough.
     ///
     /// # Errors
     ///
@@ -178,7 +178,10 @@ impl ActiveConnection {
                 self.peer_half_closed = true;
                 Ok(None)
             }
-            Ok(_) => Ok(Some(Readiness::Closed)), // the client's next request can wait
+            // The socket stays readable: it holds the client's next request, which is
+            // not read before the response has ended, or an end of file that was found
+            // before. So only the end of both directions is waited for.
+            Ok(_) => Ok(Some(Readiness::Closed)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 socket.would_block(Readiness::Readable);
                 Ok(Some(Readiness::Readable))
@@ -369,7 +372,9 @@ impl Stream for ParkingStream {
     fn sleep(&mut self, time: Duration) -> io::Result<()> {
         self.0.all_sent();
         trace!("park", "{} ms, and only this coroutine", time.as_millis());
-        let until = later(Instant::now(), time); // the round may have begun a while ago
+        // The sleep begins now, and not at the beginning of the round of the run queue
+        // (`self.0.now()`), which may be a while ago.
+        let until = later(Instant::now(), time);
         while self.0.now() < until {
             // If the client's close was reported together with its request, it is not
             // reported again. So it is checked before the wait.

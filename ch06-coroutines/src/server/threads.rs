@@ -8,9 +8,10 @@ pub(super) use ch05_epoll::run_threads::log_failure;
 use ch05_epoll::run_threads::{cores, run_threads};
 use std::io;
 
-/// Runs `serve` on `threads` threads, by default one for each core, until `stop` is requested. Each
-/// thread creates everything that it needs before its listener is ready, so the server starts
-/// either with all its threads or not at all.
+/// Runs `serve` on `threads` threads, by default one for each core, until `stop` is requested. On
+/// each thread, `serve` creates everything that it needs before it calls [`Listener::ready`]. Only
+/// the last of these calls reports that the server is ready, and a thread that fails stops the
+/// others. So the server starts either with all its threads or not at all.
 ///
 /// # Errors
 ///

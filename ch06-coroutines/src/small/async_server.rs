@@ -63,7 +63,7 @@ impl AsyncStream {
     async fn send(&mut self, outbox: &mut Vec<u8>) -> io::Result<()> {
         let mut sent = 0;
         while sent < outbox.len() {
-            self.deadline = None; // the next request has its own time
+            self.deadline = None; // the next read sets a new deadline
             let rest = &outbox[sent..];
             let write = self.socket.attempt(|mut socket| socket.write(rest));
             let late = Sleep::until(&self.server.executor, Instant::now() + TIME);
@@ -162,7 +162,7 @@ async fn accept_all(server: &Rc<Server>, listener: Watched<TcpListener>) {
                     // and ends this connection only.
                     let _ = handle_connection(server, socket).await;
                 });
-                yield_now().await; // there may be many clients to come
+                yield_now().await; // other tasks run between two accepts
             }
             // The error is usually EMFILE: no descriptor is left. The client waits in
             // the backlog during the pause.

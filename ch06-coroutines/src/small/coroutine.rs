@@ -36,7 +36,8 @@ struct Stack {
 impl Stack {
     fn new() -> io::Result<Stack> {
         if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
-            return Err(io::ErrorKind::Unsupported.into()); // it has no `switch`
+            // There is no `switch` for this processor.
+            return Err(io::ErrorKind::Unsupported.into());
         }
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let flags = MapFlags::MAP_PRIVATE;

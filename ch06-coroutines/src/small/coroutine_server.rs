@@ -4,7 +4,7 @@
 //! Left out are fairness (a client that sends without pause is served without pause), a
 //! limit on the number of connections, and a deadline for the stop. An idle connection
 //! keeps its stack.
-#![allow(unsafe_code)] // a coroutine's contract
+#![allow(unsafe_code)] // `Scheduler::spawn` is unsafe
 
 use super::scheduler::Scheduler;
 use ch01_blocking::small::deadline::{IDLE_TIME, TIME};
@@ -75,7 +75,7 @@ impl Read for ParkingStream<'_> {
 
 impl Write for ParkingStream<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.deadline = None; // the next request has its own time
+        self.deadline = None; // the next read sets a new deadline
         self.attempt(Instant::now() + TIME, |mut socket| socket.write(bytes))
     }
 
@@ -106,7 +106,7 @@ fn accept(
                 // to no thread-local there. Without memory for a stack, the client is
                 // dropped.
                 let _ = unsafe { server.scheduler.spawn(body) };
-                server.scheduler.yield_now(); // many more may be waiting
+                server.scheduler.yield_now(); // other tasks run between two accepts
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 server.scheduler.park(None);

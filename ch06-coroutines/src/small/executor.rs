@@ -148,8 +148,8 @@ impl Executor {
         }
     }
 
-    /// Asks the reactor for its reports, and waits for one unless a task was woken.
-    /// Returns the identifiers of the wakers whose events were reported.
+    /// Returns the identities that the reactor reports. Unless a task was woken, waits
+    /// for a report first.
     fn wait(&self) -> io::Result<Vec<u64>> {
         let may_sleep = {
             let mut run_queue = self.shared.lock();
@@ -226,7 +226,9 @@ impl Executor {
     fn wake_at(&self, id: u64, context: &Context<'_>) {
         let waker = context.waker().clone();
         let old = self.wakers.borrow_mut().insert(id, waker);
-        drop(old); // a foreign waker, perhaps: outside of the borrow
+        // The destructor of a waker may be foreign code, which may use the executor. So
+        // the old waker is dropped after the borrow of `wakers` has ended.
+        drop(old);
     }
 
     fn forget(&self, id: u64) {

@@ -3,7 +3,7 @@
 //! scheduler runs.
 //!
 //! Left out are wake-ups from other threads.
-#![allow(unsafe_code)] // a coroutine's contract
+#![allow(unsafe_code)] // `Coroutine::new` is unsafe
 
 use super::coroutine::{Coroutine, suspend};
 use super::reactor::Reactor;

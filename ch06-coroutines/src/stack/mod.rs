@@ -147,8 +147,9 @@ impl StackPool {
     ///
     /// # Errors
     ///
-    /// The error of mmap(2) or mprotect(2): the address space is exhausted, or, in a
-    /// pool from [`protected`](StackPool::protected), the number of mappings.
+    /// The error of mmap(2), or of the call that makes the guards, madvise(2) or
+    /// mprotect(2): the address space is exhausted, or, with mprotect(2), the number of
+    /// mappings.
     #[inline]
     pub fn take(&mut self) -> io::Result<Stack> {
         let stack = match self.warm.pop() {

@@ -147,7 +147,7 @@ fn report(coroutine: u64, size: usize) {
         rest,
         "\ncoroutine {coroutine} has overflowed its stack of {} KiB; --stack SIZE gives every coroutine a larger one",
         size / 1024
-    ); // the line fits
+    ); // cannot fail: the longest line is shorter than the array
     let length = 160 - rest.len();
     // If standard error is a full pipe, the line is dropped: a write that blocks would
     // keep the process from ending. A failure of the write cannot be reported anywhere.

@@ -200,8 +200,9 @@ static PROTECTED: AtomicUsize = AtomicUsize::new(0);
 
 /// Reserves `bytes` of address space, for which the kernel need not promise any memory.
 fn map(bytes: usize) -> io::Result<NonNull<u8>> {
-    // FreeBSD has no MAP_NORESERVE: it promises no memory anyway. OpenBSD kills a process whose
-    // stack pointer is not in a MAP_STACK (which means something else on FreeBSD).
+    // FreeBSD has no MAP_NORESERVE, because it promises no memory to a mapping anyway. OpenBSD
+    // kills a process whose stack pointer does not point into a mapping with the flag MAP_STACK. On
+    // FreeBSD this flag has another meaning, so it is not set there.
     #[cfg(target_os = "freebsd")]
     const MORE: libc::c_int = 0;
     #[cfg(target_os = "openbsd")]
@@ -232,7 +233,7 @@ fn map(bytes: usize) -> io::Result<NonNull<u8>> {
     NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mmap at address zero"))
 }
 
-/// Makes the `size` bytes at `pages` inaccessible.
+/// Makes the `size` bytes at `pages` inaccessible, by the system call that `guard` stands for.
 fn protect(pages: NonNull<u8>, size: usize, guard: Guard) -> io::Result<()> {
     let start = pages.as_ptr().cast();
     match guard {
@@ -242,8 +243,8 @@ fn protect(pages: NonNull<u8>, size: usize, guard: Guard) -> io::Result<()> {
         Guard::Protected => {
             let guards = PROTECTED.load(Relaxed);
             if guards >= *MOST_PROTECTED {
-                // This error cannot occur on Linux 6.13 and later, where a guard takes no mapping
-                // (`Guard::Marked`).
+                // Where `Guard::Marked` works (Linux 6.13 and later), only a pool from
+                // `StackPool::protected` meets this error: other guards take no mapping.
                 let why = format!("{guards} guards use all mappings: vm.max_map_count");
                 return Err(io::Error::new(io::ErrorKind::OutOfMemory, why));
             }

@@ -49,10 +49,11 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
-    /// Judge a server in any language by one group of cases, a rung, after another.
+    /// Judge a server in any language by groups of cases, the rungs, one rung after another.
     Climb {
-        /// Start the server with this shell command, which contains `{port}` or `{listen}`, and
-        /// the contract's options that it has, such as `--head-timeout {head-timeout}`.
+        /// Start the server with this shell command. The command contains `{port}` or `{listen}`,
+        /// and those of the contract's options that the server has, such as
+        /// `--head-timeout {head-timeout}`.
         #[arg(long)]
         cmd: String,
     },
@@ -152,7 +153,7 @@ struct Grade {
     /// this user, because all the user's processes are killed.
     #[arg(long)]
     user: Option<String>,
-    /// The submission is your own: run it as root, without another user.
+    /// The submission is your own: if you are root, run it as root instead of as another user.
     #[arg(long, conflicts_with = "user")]
     trusted: bool,
 }
@@ -166,8 +167,9 @@ struct SubmittedArgs {
     /// Grade this program, which takes the contract's options.
     #[arg(long, value_name = "PATH")]
     bin: Option<PathBuf>,
-    /// Grade the server that this shell command starts, which contains `{port}` or `{listen}`, and
-    /// the contract's options that it has, such as `--head-timeout {head-timeout}`.
+    /// Grade the server that this shell command starts. The command contains `{port}` or
+    /// `{listen}`, and those of the contract's options that the server has, such as
+    /// `--head-timeout {head-timeout}`.
     #[arg(long, value_name = "TEMPLATE")]
     cmd: Option<String>,
 }

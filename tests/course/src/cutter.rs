@@ -24,8 +24,9 @@ pub struct Function {
 ///
 /// # Errors
 ///
-/// Fails if the source is not valid Rust, if no function has this address, or if the
-/// function cannot have another body, as a `const fn` or a naked function cannot.
+/// Fails if the source is not valid Rust, if no function has this address, or if a
+/// function with this address cannot have a hole: it is `const` or naked, has an ABI
+/// such as `extern "C"`, or returns `impl Trait`.
 pub fn find(source: &str, address: &str) -> Result<Vec<Function>, String> {
     search(source, &parse(source)?, address)
 }
@@ -213,8 +214,7 @@ impl Search<'_> {
     }
 }
 
-/// Returns the reason why the language does not allow the function to have another body, or `None`
-/// if the language allows it.
+/// Returns the reason why a function cannot have a hole, or `None` if it can have one.
 fn forbids_hole(attributes: &[Attribute], signature: &Signature) -> Option<&'static str> {
     let is_naked = |attribute: &Attribute| tokens(attribute).contains("naked");
     if attributes.iter().any(is_naked) {

@@ -103,7 +103,8 @@ impl Test {
         directory: &Path,
     ) -> io::Result<(Option<ExitStatus>, String)> {
         let mut output = tempfile::tempfile()?;
-        // The main track's crate is a single package, and not a directory in a workspace.
+        // As with Cargo, the test runs in its package's directory. The main track's crate is a
+        // single package, whose directory is `directory` itself.
         let package = directory.join(self.target().0);
         let package = if package.is_dir() { &package } else { directory };
         let mut command = Command::new(program);

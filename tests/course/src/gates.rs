@@ -56,10 +56,10 @@ struct Question {
 /// the time that the check took.
 type Answer = (Option<String>, Duration);
 
-/// Proves the ladder of the track called `track` or, with `record`, writes its gates anew. `only`
-/// restricts both to the steps whose names contain this text. Returns whether every gate fails
-/// while its step is open and passes when the step is filled or, with `record`, whether every
-/// recorded gate has at least one check.
+/// Proves the ladder of the track called `track` or, with `record`, writes its gates anew. With
+/// `only`, proves or records only the steps whose names contain the text `only`. Returns whether
+/// every gate fails while its step is open and passes when the step is filled or, with `record`,
+/// whether every recorded gate has at least one check.
 ///
 /// # Errors
 ///

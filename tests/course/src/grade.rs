@@ -7,9 +7,10 @@
 //!                 └────────── sandbox ──────────┘
 //! ```
 //!
-//! [`plan`] says what is judged, [`submission`] takes the files that the plan names, [`build`]
-//! compiles them ([`cache`] has what all submissions share), [`sandbox`] contains everything that a submission runs ([`confinement`] for one
-//! program), and deletes what the submission leaves behind (`traces`), [`report`] counts the
+//! [`plan`] says what is judged. [`submission`] takes the files that the plan names, and [`build`]
+//! compiles them, with the libraries and the compiler that all submissions share ([`cache`]).
+//! [`sandbox`] runs the programs of a submission, each under the rights and limits of a
+//! [`confinement`], and deletes what the submission leaves behind (`traces`). [`report`] counts the
 //! points, [`mod@format`] writes the report, and [`check`] proves a plan.
 
 pub mod build;
@@ -110,7 +111,7 @@ pub struct Settings {
     /// The file to which the report is written, before anything runs and again after each part;
     /// `None` to write no file.
     pub out: Option<PathBuf>,
-    /// The report's format.
+    /// The format in which the report is written.
     pub format: Format,
     /// The plan's file, which a submission should not read.
     pub secret: PathBuf,
@@ -333,8 +334,10 @@ fn judge_all(
     Ok(())
 }
 
-/// Says of cases that set an option which the plan does not list that the plan does not list it. The
-/// suite says that a placeholder is missing from the command; this command is made from the plan.
+/// Corrects the reason why cases were not judged, for cases that set an option which the plan does
+/// not list. The suite's reason is that the server's command lacks a placeholder. But the grader
+/// makes this command from the plan's `options`, so the new reason is that `options` does not list
+/// the option.
 fn name_options(cases: &mut [CaseReport]) {
     for entry in cases {
         if let Outcome::Missing(missing) = &mut entry.outcome

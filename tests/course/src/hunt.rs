@@ -46,10 +46,10 @@ use crate::work::{build, output};
 /// on the command line, because any user can read the command line of a running process.
 const HUNTED: &str = "HUNTED_MUTATION";
 
-/// The number of times that a client is run, each time against a server that is chosen at random.
-/// Of the 256 possible sequences of servers, only the 238 with at least [`LEAST`] runs of each
-/// server are used: a client that guesses passes at most once in 238 attempts, even if it knew
-/// which of its runs the present one is.
+/// The number of times that a client is run, each time against the mutant or the honest server, at
+/// random. Of the 2⁸ = 256 possible sequences of these two, only the 238 with at least [`LEAST`]
+/// runs of each server are used: a client that guesses passes at most once in 238 attempts, even if
+/// it knew which of its runs the present one is.
 const RUNS: usize = 8;
 
 /// The number of cases that run at the same time, each with a server of its own.
@@ -68,7 +68,8 @@ const MOST: Duration = Duration::from_secs(30);
 /// The options of `course hunt`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// The student's name. It selects the mutants, so it must be spelled the same way in each call.
+    /// The student's name. It decides which mutant the student gets, so it must be spelled the same
+    /// way in each call.
     #[arg(long)]
     student: String,
     /// A file with the assignment's secret, at least 16 bytes. Every student's mutant can be worked
@@ -157,7 +158,7 @@ impl Den {
     /// another student's mutant without the secret.
     pub fn assign(&self, secret: &[u8], student: &str) -> usize {
         let first = keyed_hash(secret, student) % self.mutants.len() as u64;
-        first as usize // less than the length
+        first as usize // the number fits: it is less than the number of mutants
     }
 
     /// Returns the name of the mutant with the number `number`.
@@ -335,8 +336,8 @@ fn ask(
     host: &str,
     port: &str,
 ) -> anyhow::Result<(Verdict, String)> {
-    // The shell prints the client's exit status after all output of the client. Only the last
-    // status in the output counts, so the client cannot fake one.
+    // When the client has exited, the shell prints the client's exit status. Only the last status
+    // in the output counts, so a line of this form that the client prints before is ignored.
     let script = "\"$0\" \"$@\"; echo \"exit status $?\"";
     let client = client.display().to_string();
     let arguments = ["-c", script, &client, host, port];
@@ -454,7 +455,7 @@ mod tests {
     use super::{LEAST, RUNS, draw, keyed_hash};
 
     /// Each server has some runs in every order that is drawn, so a client with the same verdict in
-    /// all runs is wrong; and two draws give different orders.
+    /// all runs is wrong. Of 64 orders, at least one differs from the first.
     #[test]
     fn each_server_has_runs_and_the_order_is_drawn_anew() {
         let orders: Vec<_> = (0..64).map(|_| draw().expect("an order")).collect();

@@ -45,15 +45,16 @@ pub struct Track {
     /// The passages in which a learner's file differs from its source in the book's repository.
     #[serde(default)]
     pub changes: Vec<Change>,
-    /// Code at the end of some of the learner's files that is not in the book: tests that judge what
-    /// no case can observe, and that need the file's private functions.
+    /// Code at the end of some of the learner's files that is not in the book: tests that judge
+    /// what no case can observe, and that need the file's private functions.
     #[serde(default)]
     pub appended: BTreeMap<String, String>,
     /// The programs: the name of each, and the name of the book's server that it resembles.
     pub programs: BTreeMap<String, String>,
-    /// The steps, in their order.
+    /// The track's steps, in the order in which a learner takes them.
     pub steps: Vec<Step>,
-    /// The name of the track.
+    /// The name by which [`load`](Self::load) reads the track: [`MAIN`], [`DEEP`], or a chapter
+    /// such as `ch05`.
     #[serde(skip)]
     pub name: String,
     /// The recorded gates: for each step, by name, the names of its checks.
@@ -135,10 +136,11 @@ pub struct Mistake {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hole {
-    /// The learner's file and the function's address, separated by `#`.
+    /// The learner's file and the function's address in it, such as `Type::method`, separated by
+    /// `#`.
     pub at: String,
-    /// The body that the starter has in the hole, if it is one that works but is wrong; `None` if
-    /// the hole is a `todo!`.
+    /// The body that the starter has in the hole: code that compiles and runs, but is wrong, and
+    /// that the learner corrects. `None` if the hole is a `todo!`.
     pub naive: Option<String>,
 }
 
@@ -148,8 +150,8 @@ impl Hole {
         self.at.split_once('#').map_or(&self.at, |(file, _)| file)
     }
 
-    /// Returns whether the hole is the function with the address `address` in the learner's file
-    /// `file`.
+    /// Returns whether the hole is the function that `address`, such as `Type::method`, names in
+    /// the learner's file `file`.
     pub fn is_at(&self, file: &str, address: &str) -> bool {
         self.file() == file && self.address() == address
     }
@@ -166,8 +168,8 @@ impl Step {
         hole.naive.clone().unwrap_or_else(|| format!("todo!({:?})", self.title))
     }
 
-    /// Returns whether the step's holes contain code that works but is wrong, which the learner
-    /// mends, instead of a `todo!`.
+    /// Returns whether every hole of the step contains code that compiles and runs, but is wrong,
+    /// for the learner to correct. Otherwise at least one hole contains a `todo!`.
     pub fn is_mend(&self) -> bool {
         self.holes.iter().all(|hole| hole.naive.is_some())
     }
@@ -301,8 +303,8 @@ impl Track {
     ///
     /// # Errors
     ///
-    /// Fails if the source cannot be read, or if it does not contain exactly once a text that a
-    /// [`Change`] replaces.
+    /// Fails if the source cannot be read, or if a text that a [`Change`] replaces does not occur
+    /// exactly once in the source.
     pub fn reference(&self, file: &str) -> anyhow::Result<String> {
         let source = self.files.get(file).with_context(|| format!("no file {file}"))?;
         let mut text = crate::cutter::strip_anchors(&read(&checkout().join(source))?);

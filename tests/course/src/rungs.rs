@@ -58,7 +58,7 @@ impl Rung {
     }
 }
 
-/// Judges the server that `command` starts by one rung's cases after another, until a case fails.
+/// Judges the server that `command` starts by the cases of each rung in turn, until a case fails.
 /// Returns whether the server passes the cases of all rungs.
 ///
 /// # Errors

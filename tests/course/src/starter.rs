@@ -58,8 +58,8 @@ fn bodies<'t>(
 ///
 /// # Errors
 ///
-/// Fails if a source cannot be read, lacks a function in which the track has a hole, or does not
-/// contain exactly once a text that the track replaces.
+/// Fails if a source cannot be read, if it lacks a function in which the track has a hole, or if a
+/// text that the track replaces does not occur exactly once in it.
 pub fn sources(track: &Track, open: usize) -> anyhow::Result<Files> {
     let source = |file: &String| {
         let bodies = bodies(track, file, open);
@@ -79,8 +79,8 @@ pub fn sources(track: &Track, open: usize) -> anyhow::Result<Files> {
 ///
 /// # Errors
 ///
-/// Fails if a source cannot be read, lacks a function in which the track has a hole, or does not
-/// contain exactly once a text that the track replaces.
+/// Fails if a source cannot be read, if it lacks a function in which the track has a hole, or if a
+/// text that the track replaces does not occur exactly once in it.
 pub fn switched_sources(track: &Track) -> anyhow::Result<Files> {
     let source = |file: &String| {
         let reference = track.reference(file)?;
@@ -216,8 +216,8 @@ fn workspace_manifest(track: &Track) -> anyhow::Result<String> {
             }
             _ if line.starts_with("exclude = ") || line.starts_with('#') => {}
             "[profile.release]" => break,
-            // While a hole is open, nothing uses some imports, arguments and helper functions, so
-            // no lint may report unused code.
+            // While a hole is open, some imports, arguments and helper functions are unused, so
+            // the lints against unused code are off.
             "[workspace.lints.rust]" => {
                 text += line;
                 text += "\nunused = { level = \"allow\", priority = -1 }\n";
@@ -265,8 +265,8 @@ fn copies(track: &Track) -> anyhow::Result<Files> {
 ///
 /// # Errors
 ///
-/// Fails if a source cannot be read, lacks a function in which the track has a hole, or does not
-/// contain exactly once a text that the track replaces.
+/// Fails if a source cannot be read, if it lacks a function in which the track has a hole, or if a
+/// text that the track replaces does not occur exactly once in it.
 pub fn files(track: &Track) -> anyhow::Result<Files> {
     let mut files = copies(track)?;
     files.extend(sources(track, 0)?);

@@ -118,8 +118,8 @@ impl Session {
     }
 
     /// Judges those of `steps` that are not known to be green, some of them at the same time, and
-    /// remembers the steps that are green. Returns the index of the first step that may be red, if
-    /// there is one.
+    /// remembers the steps that are green. Returns the index of the first step that is not green,
+    /// if there is one: the first of `steps` if the programs cannot be built.
     fn judge_ahead(
         &mut self,
         steps: Range<usize>,
@@ -203,7 +203,8 @@ impl Session {
         Ok((gate, format!("{:016x}", hasher.finish())))
     }
 
-    /// Returns everything that is needed to make the checks of a step's gate.
+    /// Returns what the checks of a step's gate are made on: the step's program and tests, with the
+    /// paths and the profile that the checks use.
     fn subject<'a>(
         &'a self,
         step: &Step,

@@ -187,8 +187,9 @@ fn half_a_solution_loses_one_part_in_all_formats() -> anyhow::Result<()> {
         reports["csv"]
     );
     recorded("half.csv", &reports["csv"])?;
-    // The book shows the text report up to the first failure. The report's end, the list of attacks
-    // that are not contained, is left out because it depends on the user that grades.
+    // The book shows the text report up to the end of the first failure. The rest is left out,
+    // because the list of attacks that are not contained, at the report's end, depends on the user
+    // that grades.
     let (begin, _) =
         reports["text"].split_once("\n  headers::two_hosts").context("two_hosts")?;
     recorded("half.txt", begin)?;
@@ -422,7 +423,9 @@ fn a_case_whose_option_the_plan_does_not_list_is_named() -> anyhow::Result<()> {
     let mut copied = Command::new("cp");
     copied.args(["-r", "starter", "solution"]).arg(directory.path());
     ensure!(copied.current_dir(assignment()).status()?.success(), "cp");
-    // With `options`, the suite chooses the port.
+    // The plan below has the key `options`. The grader then makes a command from the program, in
+    // which the suite sets the address to listen at: `--listen HOST:PORT`. So the copied solution
+    // is changed to listen at its second argument.
     let submission = directory.path().join("solution");
     let main = read(&submission.join("src/main.rs"))?;
     let main =
@@ -580,8 +583,9 @@ fn grading_is_refused_where_it_would_not_be_safe() -> anyhow::Result<()> {
         assert!(alone.contains("--user grader"), "{alone}");
         let root = refused(&["--user", "root"])?;
         assert!(root.contains("is root"), "{root}");
-        // If the submission's user cannot enter a directory that grading needs, the grader has made
-        // a mistake: grading fails with advice for the grader, and the submission loses no points.
+        // If the submission's user cannot enter a directory that grading needs, the mistake is in
+        // the call of `course grade`: it fails with advice for its caller, and the submission loses
+        // no points.
         let closed = tempfile::tempdir()?;
         fs::set_permissions(closed.path(), PermissionsExt::from_mode(0o700))?;
         let user = (USERS + 13).to_string();
@@ -718,8 +722,8 @@ fn is_junit(report: &str) -> anyhow::Result<()> {
             children.as_array().is_some_and(|all| all.contains(&name.into()))
         });
         ensure!(allowed, "<{name}> in {open:?}");
-        // Each attribute is NAME="VALUE", and no value contains a quote or a `<`, so every second
-        // text between quotes is a name.
+        // Each attribute is NAME="VALUE", and no value contains a quote or a `<`. So a split at the
+        // quotes gives names and values in turn, beginning with a name.
         let names: Vec<_> = attributes.split('"').step_by(2).collect();
         let names = names.iter().map(|name| name.trim().trim_end_matches('='));
         let names: Vec<_> = names.filter(|name| !name.is_empty()).collect();

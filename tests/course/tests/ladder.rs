@@ -1,7 +1,10 @@
-//! Tests that the ladder, the ordered list of the course's steps, fits the book and its
-//! sources, and that the files that `course new` writes compile offline and without a
-//! warning. Another command, `cargo run -p course -- gates`, proves the gates of the
-//! steps; `.ci/run` runs it.
+//! Tests that the ladder, the ordered list of the course's steps, fits the book's pages
+//! and source code, and that the files that `course new` writes compile offline and
+//! without a warning.
+//!
+//! A step's gate is the list of checks that must pass at the step. Another command,
+//! `cargo run -p course -- gates`, proves that these checks fail while the step's code
+//! is missing, and pass with the book's code; `.ci/run` runs it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -30,7 +33,8 @@ fn each_step_has_its_place_in_the_book() -> anyhow::Result<()> {
         let headings = text.lines().filter(|line| line.starts_with('#'));
         let mut slugs = headings.map(|line| slug(line.trim_start_matches('#')));
         ensure!(slugs.any(|slug| slug == section), "{}: no {}", step.name, step.page);
-        // The book names each step on the step's page, beside the code that the step is about.
+        // The step's page has the step's title in italics, such as `*Step: Close the queue.*`. A
+        // title that ends with `?` gets no full stop.
         let stop = if step.title.ends_with('?') { "" } else { "." };
         let kind = if track.is_workspace() { "Deep step" } else { "Step" };
         let is_named = text.contains(&format!("*{kind}: {}{stop}*", step.title));
@@ -174,7 +178,8 @@ fn a_learner_begins() -> anyhow::Result<()> {
         text(&show)
     );
 
-    // When the first step has the book's function, `cargo step` goes on to the second step.
+    // When the learner's file has the book's code for the first step, `cargo step` goes on to the
+    // second step.
     let track = Track::main()?;
     let filled = starter::sources(&track, 1)?;
     let hello = "src/bin/small-hello.rs";

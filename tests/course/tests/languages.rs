@@ -1,5 +1,6 @@
-//! Tests that the starters in other languages pass the first rung of the ladder, which is a group
-//! of cases, and not the second. A language whose compiler is not installed is skipped.
+//! Tests that the starters in other languages pass the first rung of the ladder and fail the
+//! second. A rung is a group of cases. A language whose compiler or interpreter is not installed is
+//! skipped.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,8 +17,8 @@ fn is_installed(program: &str, version: &str) -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
-/// Runs `course climb`, which judges the server that `command` starts by one group of cases (a
-/// rung) after another, and returns the text that it prints.
+/// Runs `course climb`, and returns the text that it prints. `course climb` starts the server with
+/// `command`, and judges it by one group of cases (a rung) after another.
 fn climb(command: &str) -> anyhow::Result<String> {
     let course = env!("CARGO_BIN_EXE_course");
     let output = Command::new(course).args(["climb", "--cmd", command]).output()?;

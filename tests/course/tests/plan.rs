@@ -89,7 +89,8 @@ fn patterns_choose_cases_in_the_suites_order() {
     let all = cases::all();
     let chunks = all.iter().filter(|case| case.family == "chunks").count();
     assert!(names.len() > chunks && names[0].starts_with("framing"), "{names:?}");
-    // The order in which a part lists its patterns does not matter.
+    // Each part of a plan has a list of patterns that choose the part's cases. The order of this
+    // list does not matter.
     let turned =
         PART.replace("\"framing\"", "\"chunks\", \"!*equal*\", \"framing::two_*\"");
     assert_eq!(names, chosen(&turned));

@@ -1,7 +1,6 @@
 //! Tests the limits of a confined program, one by one. Some of the tested programs would not stop
-//! without a limit, so a harmless program first proves that each limit holds; without that proof no
-//! such program is started. The test is skipped unless it runs as root, and the skip is an error if
-//! `NO_SKIP` is set.
+//! without a limit, so none of them is started until a harmless program has proved that each limit
+//! holds. The test is skipped unless it runs as root, and the skip is an error if `NO_SKIP` is set.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -126,8 +125,8 @@ fn limits_bind_and_everything_is_killed() -> anyhow::Result<()> {
     let mut bomb = Command::new(COURSE);
     bomb.args(["contain", &usual.to_string(), "run", "/bin/sh", "-c", script]);
     let mut bomb = bomb.stderr(std::process::Stdio::piped()).spawn()?;
-    // Some shells end when they cannot fork, while their children still sleep; other shells try
-    // again.
+    // Some shells end when they cannot fork; others try again, and do not end. So the processes are
+    // counted until the shell has ended or there are 20 of them.
     let mut most = 0;
     loop {
         let has_ended = bomb.try_wait()?.is_some();

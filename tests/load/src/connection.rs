@@ -10,8 +10,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::parser::Parser;
 
-/// Greatest number of kept connections per source address. Connecting gets slow when most ports of
-/// an address are taken.
+/// Greatest number of connections per source address, of those that are kept for many requests. An
+/// address has several times as many ports (28,232 by default on Linux), because connecting gets
+/// slower the more of them are taken.
 const CONNECTIONS_PER_ADDRESS: usize = 4096;
 /// Number of source addresses to connect from.
 const SOURCE_ADDRESSES: usize = 250;
@@ -67,7 +68,7 @@ impl Connection {
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         if let Some(from) = number.address(to) {
-            let _ = bind_port_at_connect(&socket); // if this fails, connecting is only slower
+            let _ = bind_port_at_connect(&socket); // if this fails, bind(2) chooses the port
             socket.bind(&SocketAddr::from((from, 0)).into())?;
         }
         match socket.connect(&to.into()) {
@@ -144,7 +145,7 @@ impl Connection {
     }
 
     /// Sends as many of the unsent bytes as the socket takes. `requests` is one request of `length`
-    /// bytes, repeated as often as it may be in flight.
+    /// bytes, repeated at least as often as the number of requests that may be in flight.
     pub(super) fn send(&mut self, requests: &[u8], length: usize) -> io::Result<()> {
         let Some(socket) = &mut self.socket else { return Ok(()) };
         while self.unsent > 0 {
@@ -230,8 +231,8 @@ impl Number {
     }
 }
 
-/// Lets the kernel choose the port at connect time instead of bind time, so that connections to
-/// different destinations can share it (ip(7), IP_BIND_ADDRESS_NO_PORT).
+/// Lets the kernel choose the source port in connect(2) instead of bind(2). Connections to
+/// different destinations can then have the same source port (ip(7), IP_BIND_ADDRESS_NO_PORT).
 #[cfg(target_os = "linux")]
 fn bind_port_at_connect(socket: &Socket) -> nix::Result<()> {
     use nix::sys::socket::{setsockopt, sockopt};

@@ -41,12 +41,13 @@ pub use plan::{Errors, Outcome, Phase, Plan};
 use schedule::Schedule;
 use stats::running;
 
-/// Number of connections that may wait for a response at the same time during the opening of all
-/// connections: fewer than a listen backlog holds, so that no SYN is dropped and resent.
+/// Maximum number of connections that wait for a response at the same time while connections are
+/// being opened. The maximum is below the listen backlog of the book's servers on Linux (4096), so
+/// that no SYN is dropped and resent.
 const MAX_PENDING: usize = 500;
-/// The time without any response after which more connections may be opened, in nanoseconds: a
-/// server with a fixed number of workers serves further clients only after the clients in service
-/// have left.
+/// The time without any response, in nanoseconds, after which up to [`MAX_PENDING`] more
+/// connections are opened. A server with a fixed number of workers may never answer the connections
+/// that wait: it serves further clients only after the clients in service have left.
 const STALL: u64 = 200_000_000;
 /// The interval, in nanoseconds, between two reports to the function that observes a load test.
 const REPORT_INTERVAL: u64 = 100_000_000;

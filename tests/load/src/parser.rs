@@ -1,9 +1,10 @@
-//! A parser that finds the end of each response, and checks nothing else.
+//! A parser that finds the end of each response and, if a content is expected, compares the
+//! response's content with it.
 //!
-//! The client suite's parser, `tests/src/response.rs`, checks every rule for a response. This
-//! parser checks only the parts that determine the end, and is fast: a server's heads stay the same
-//! for a second (until `Date` changes), so a head that equals the last one byte for byte is not
-//! parsed again.
+//! The client suite's parser, `tests/src/response.rs`, checks every rule for a response. Apart from
+//! the expected content, this parser checks only the parts that determine the end, and is fast: a
+//! server's heads stay the same for a second (until `Date` changes), so a head that equals the last
+//! one byte for byte is not parsed again.
 
 #[cfg(test)]
 mod tests;

@@ -31,8 +31,9 @@ pub struct Plan {
     pub warm_up: Duration,
     /// The time for which new requests are sent and counted.
     pub time: Duration,
-    /// The content that every 2xx response must have, delimited by Content-Length. If `None`,
-    /// contents are not compared.
+    /// The content that every 2xx response must have, with a matching Content-Length. A 2xx
+    /// response with another content, or without Content-Length, counts as malformed. If `None`,
+    /// every content is accepted.
     pub content: Option<Vec<u8>>,
 }
 
@@ -65,8 +66,8 @@ impl Plan {
 /// The phase of a load test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Connections are being opened. Each connection sends one request, so that the server has
-    /// certainly accepted it.
+    /// Connections are being opened. Each connection sends one request, whose response proves that
+    /// the server has accepted the connection.
     Opening {
         /// Number of connections answered so far, including idle ones.
         open: usize,
@@ -86,23 +87,24 @@ pub enum Phase {
 /// The outcome of a load test.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// Number of requests sent, and answered with 2xx, during the measured time.
+    /// Number of requests sent within [`Plan::time`] and answered with 2xx, then or later.
     pub requests: u64,
     /// Number of bytes received for the counted requests, heads and contents.
     pub bytes: u64,
-    /// The time from the first request to the last response; at least [`Plan::time`].
+    /// The time from the start of measuring to the last response, or [`Plan::time`] if that is
+    /// longer.
     pub elapsed: Duration,
     /// The latency of each request in nanoseconds, to the last byte of its response: from the time
     /// at which it was sent, or in the open loop from the time at which it was due.
     pub latency: Histogram<u64>,
-    /// Numbers of errors during the measured time.
+    /// Numbers of errors from the start of measuring to the end of the run.
     pub errors: Errors,
     /// Open loop: the number of requests that were due, but for which no connection was free.
     pub unsent: u64,
     /// Number of idle connections that were still open at the end of the run.
     pub idle: usize,
-    /// The share of the measured time in which the thread of all clients was running. If the share
-    /// is close to 1, the client was the bottleneck, not the server.
+    /// The share of `elapsed` in which the thread of all clients was running. If the share is close
+    /// to 1, the client was the bottleneck, not the server.
     pub client_busy: f64,
 }
 

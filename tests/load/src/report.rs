@@ -148,7 +148,6 @@ fn time(nanoseconds: u64) -> String {
     }
 }
 
-/// Formats a number with thousands separators.
 fn with_commas(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

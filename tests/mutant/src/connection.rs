@@ -73,8 +73,8 @@ pub(crate) fn serve(stream: &TcpStream, server: &Server) {
 fn lower_write_watermark(stream: &TcpStream) {
     const ENOUGH: u32 = 16 * 1024;
     let socket = SockRef::from(stream);
-    // An error of setsockopt(2) is ignored: the kernel then reports the socket as writable less
-    // often, so the write deadline is checked less often, but it still applies.
+    // An error of setsockopt(2) is ignored: the connection is still served, but a slow reader may
+    // be disconnected at the write deadline.
     #[cfg(target_os = "linux")]
     let _ = socket.set_tcp_notsent_lowat(ENOUGH);
     #[cfg(not(target_os = "linux"))]

@@ -12,7 +12,7 @@ use crate::switch::wrong;
 use crate::wire::{Deadline, End, LineError, Wire};
 
 /// Reads the whole content of a request. The reservation `reserved` counts the bytes that the
-/// request buffers.
+/// server buffers for the request: its head and its content.
 pub(crate) fn read(
     wire: &mut Wire<'_>,
     head: &Head,

@@ -1,6 +1,8 @@
-//! Reads and writes dates, as seconds since 1970; earlier dates are negative. The crate httpdate
-//! handles only the years from 1970 to 9999. So a date is moved by 400 years for it, after which
-//! the calendar repeats itself.
+//! Reads and writes dates, as seconds since 1970; earlier dates are negative.
+//!
+//! The crate httpdate handles only the years from 1970 to 9999. To support earlier years,
+//! `read` and `write` add 400 years to a date before httpdate converts it, and subtract 400 years
+//! from the result. The weekday stays correct, because the calendar repeats itself every 400 years.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,9 +1,9 @@
 //! An event-driven server: one event loop, for the mistakes that only event-driven code makes.
 //!
-//! The loop is as plain as possible: epoll(7), edge-triggered, with all events registered once. A
-//! reported event is remembered until a read or a write would block, and a request is parsed once
-//! it has arrived completely. This server implements no chunked content, few limits, and no drain
-//! deadline; the threaded server in `listener.rs` has these.
+//! The loop is as plain as possible: epoll(7), with each connection registered once, for all events
+//! and edge-triggered. A reported event is remembered until a read or a write would block, and a
+//! request is parsed once it has arrived completely. This server implements no chunked content, few
+//! limits, and no drain deadline; the threaded server in `listener.rs` has these.
 //!
 //! This file has the loop, which handles readiness and deadlines. `client.rs` has the state machine
 //! of one connection, `requests.rs` has the requests and responses of a connection, and
@@ -31,7 +31,8 @@ use client::{Client, Phase, Turn};
 use helpers::{Helpers, Job};
 
 thread_local! {
-    /// Timers that the mistake `events-alarm-outlives` leaves armed: descriptor and due time.
+    /// The timers of delayed responses that the mistake `events-alarm-outlives` keeps when their
+    /// connections are closed: the closed connection's descriptor, and the due time.
     static STALE_TIMERS: RefCell<Vec<(RawFd, Instant)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -159,7 +160,9 @@ fn register(
     let mut flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP;
     flags.set(EpollFlags::EPOLLPRI, !wrong(Mutation::EventsStrandsUrgent));
     if wrong(Mutation::EventsWantsRoomAlways) {
-        flags |= EpollFlags::EPOLLOUT; // level-triggered: reported in nearly every round
+        // The mistake: without EPOLLET, every wait reports each socket that is writable, although
+        // the server has nothing to write.
+        flags |= EpollFlags::EPOLLOUT;
     } else if !wrong(Mutation::EventsSpinsOnHalfClose)
         && !wrong(Mutation::EventsSpinsOnHangUp)
     {

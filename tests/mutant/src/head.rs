@@ -11,7 +11,6 @@ use crate::site::decode_part;
 use crate::switch::wrong;
 use crate::wire::{Deadline, End, LineError, Wire};
 
-/// The head of a request.
 pub(crate) struct Head {
     pub(crate) method: String,
     /// The request's path, still percent-encoded, or `*`.
@@ -192,7 +191,8 @@ fn check_host(fields: &Fields, modern: bool) -> Result<(), End> {
     }
 }
 
-/// Returns whether `text` is a valid host: `host`, `host:port`, `1.2.3.4`, or `[::1]`.
+/// Returns whether `text` is a valid host, such as `localhost`, `1.2.3.4` or `[::1]`, with or
+/// without a port (`localhost:8080`).
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.rfind(']') {
         Some(end) => text.split_at(end + 1),

@@ -35,7 +35,8 @@ const MAX_REJECTING: usize = 64;
 /// Serves until SIGTERM or SIGINT, and returns the exit status; an error says why the server could
 /// not start.
 pub(crate) fn run(options: Options) -> Result<u8, String> {
-    // No panic is logged, because the route `/panic` panics on purpose.
+    // The default hook would print every panic, including those that the route `/panic` causes on
+    // purpose. This hook prints panics only with the mistake `waits-for-the-log`.
     std::panic::set_hook(Box::new(|panic| {
         if wrong(Mutation::WaitsForTheLog) {
             eprintln!("{panic}");
@@ -118,14 +119,14 @@ fn announce(address: SocketAddr) -> Result<(), String> {
 
 /// Returns a listening socket.
 ///
-/// The standard library sets `SO_REUSEADDR`; without this option, connections in TIME_WAIT block
-/// the port for a minute.
+/// `TcpListener::bind` sets `SO_REUSEADDR`. The mistake `no-reuse-address` leaves this option out,
+/// so that connections in TIME_WAIT block the port for a minute.
 fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
     if !wrong(Mutation::NoReuseAddress) {
         return TcpListener::bind(listen);
     }
-    // The socket is created without SOCK_CLOEXEC: macOS does not have this flag, and the mutant
-    // starts no child process.
+    // The socket is created without SOCK_CLOEXEC: macOS does not have this flag, and the only child
+    // processes, the preforked workers, have the listening socket anyway.
     let (family, flags) = (AddressFamily::Inet, SockFlag::empty());
     let socket = socket::socket(family, SockType::Stream, flags, None)?;
     let SocketAddr::V4(listen) = listen else {

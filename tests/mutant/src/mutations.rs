@@ -1,7 +1,8 @@
 //! The table of mutants: each mistake this server can make, and the case that must catch it.
 //!
 //! The server reads the table to find a mistake by name; `tests/mutants.rs` includes this file
-//! to check that every mistake is caught. A new case gets a row here as soon as it exists.
+//! to check that every mistake is caught. For each new case of the suite, a row is added here:
+//! a mistake that the case must catch.
 
 /// One mutant: a mistake, and the case that catches it.
 #[derive(Debug)]

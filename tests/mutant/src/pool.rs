@@ -16,8 +16,8 @@ use crate::options::Elastic;
 use crate::server::Server;
 use crate::switch::wrong;
 
-/// The interval at which a thread that waits on the condition variable also checks for shutdown
-/// or for the drain deadline.
+/// The interval at which a thread that waits for room in the queue checks for shutdown, and a
+/// thread that waits for the workers to exit checks for the drain deadline.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The worker threads, and the queue of connections that wait for a free worker.
@@ -70,8 +70,9 @@ impl Pool {
             .map(drop)
     }
 
-    /// Starts one more worker if there are at least as many waiting clients as idle workers, and if
-    /// the pool may grow. If no thread can be created, the client waits for a worker.
+    /// Starts one more worker for a client that is about to be queued, if the queue already has at
+    /// least as many clients as there are idle workers, and if the pool is below its largest size.
+    /// If no thread can be created, the new client waits for one of the existing workers.
     fn grow(self: &Arc<Self>, state: &mut State, server: &Arc<Server>) {
         let wanted = state.waiting.len() >= state.free
             && !wrong(Mutation::ElasticNeverGrows)

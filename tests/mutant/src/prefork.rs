@@ -124,9 +124,10 @@ pub(crate) fn inherited_listener() -> io::Result<TcpListener> {
     Ok(TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?))
 }
 
-/// Returns this worker's turn to accept clients: a lock on this program's file, held until the
-/// returned value is dropped. Returns `None` if another worker has the turn and `how` does not wait
-/// for it. Without the `keeps-the-turn` mistake, workers take no turns.
+/// Takes the turn to accept clients, and returns it: a lock on this program's file, held until the
+/// returned value is dropped. Returns `None` if another process has the turn and `how` does not
+/// wait for it, or if locking fails. Only a server with the mistake `keeps-the-turn` calls this
+/// function; the workers of other servers accept clients without turns.
 pub(crate) fn turn(how: FlockArg) -> Option<Flock<File>> {
     Flock::lock(File::open(env::current_exe().ok()?).ok()?, how).ok()
 }

@@ -22,7 +22,7 @@ pub struct PrivateMutant {
 /// The properties of a request that a mistake's function can read.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// The request's method.
+    /// The request's method as the client sent it, such as `GET`.
     pub method: &'a str,
     /// The request's path, still percent-encoded.
     pub path: &'a str,
@@ -35,7 +35,7 @@ pub struct Request<'a> {
 /// The properties of a response that a mistake's function can change.
 #[derive(Debug)]
 pub struct Answer {
-    /// The response's status code.
+    /// The response's status code, which also determines the reason phrase.
     pub status: u16,
     /// The response's content; `None` for a file and for `/bytes/N`, whose content does not lie in
     /// memory.

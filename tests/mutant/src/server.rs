@@ -80,8 +80,9 @@ impl Stop {
         let shared = Arc::clone(&stop);
         thread::spawn(move || {
             let signal = signals.wait();
-            // This mutant exits instead of re-raising SIGINT, which the parent process may have set
-            // to be ignored.
+            // The mistake: the process ends at SIGINT, as if this signal were not caught. It calls
+            // `exit`, because raising SIGINT again would have no effect if the parent process
+            // ignores SIGINT, which a child process inherits.
             if signal == Ok(Signal::SIGINT) && wrong(Mutation::DiesOfSigint) {
                 std::process::exit(130);
             }

@@ -38,8 +38,8 @@ impl From<io::Error> for End {
     }
 }
 
-/// The time at which a phase of the connection must have ended. With `each`, a classic mistake, the
-/// time starts again at every read.
+/// The instant `at`, by which a phase of the connection must have ended. If `each` is set, which is
+/// a classic mistake, `at` is ignored, and every single read may take the duration `each`.
 #[derive(Clone, Copy)]
 pub(crate) struct Deadline {
     at: Instant,

@@ -61,9 +61,13 @@ pub fn announce(address: impl Display) -> io::Result<()> {
     out.flush()
 }
 
-/// Returns a free port if `address` has port 0, for a server that cannot report the port that the
-/// kernel gave it. If another process binds the port before the server does, the server fails to
-/// start.
+/// Returns `address`, in which a free port replaces port 0, for a server that cannot report which
+/// port the kernel gave it. An address with another port is returned unchanged. If another process
+/// binds the port before the server does, the server fails to start.
+///
+/// # Errors
+///
+/// The error of bind(2), for example because the port is not free.
 pub fn choose_port(address: SocketAddr) -> io::Result<SocketAddr> {
     TcpListener::bind(address)?.local_addr()
 }

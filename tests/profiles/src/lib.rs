@@ -7,9 +7,9 @@
 /// An ability that some servers have and others lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
-    /// A waiting client does not block other clients.
+    /// Other clients are served while one client stays connected, even if it is idle or slow.
     ManyClients,
-    /// Other clients are served however many clients wait.
+    /// Other clients are served however many clients stay connected, even if they are idle or slow.
     AnyNumber,
     /// An idle client occupies no thread and no process.
     IdleForFree,
@@ -46,9 +46,9 @@ impl Capability {
 pub enum Model {
     /// One client is served after another.
     OneAtATime,
-    /// A process for each client.
+    /// The server forks a process for each accepted connection.
     ProcessPerClient,
-    /// A thread for each client.
+    /// The server starts a thread for each accepted connection.
     ThreadPerClient,
     /// A fixed pool of threads.
     PoolOfThreads,
@@ -136,7 +136,7 @@ impl ServerProfile {
         PROFILES.iter().find(|profile| profile.name == name)
     }
 
-    /// Returns whether the server has a capability.
+    /// Returns whether the server has the capability, which depends only on the server's [`Model`].
     pub fn has(&self, capability: Capability) -> bool {
         match capability {
             Capability::ManyClients => self.model != Model::OneAtATime,
@@ -163,8 +163,9 @@ impl ServerProfile {
         }
     }
 
-    /// Returns the options that set the number of threads or processes in which workers or
-    /// event loops run; none for a server with one thread, or one for each client.
+    /// Returns the options that set the number of threads or processes in which workers or event
+    /// loops run. The list is empty for a server with only one thread, and for a server with one
+    /// thread or process for each client.
     pub fn size_options(&self) -> &'static [&'static str] {
         match self.name {
             "pool" | "coroutine" | "async" => &["threads"],

@@ -237,8 +237,8 @@ pub(super) const CASES: &[Case] = &[
         "Unread bytes behind a refused request do not turn the close into a reset, which would destroy the response",
         |ctx| {
             let mut client = ctx.client()?;
-            // The other bytes are sent together with the malformed first line, so that they are
-            // still unread when the server refuses the request.
+            // The malformed first line and the 48 KiB behind it are sent together, so that the
+            // server has unread bytes when it refuses the request.
             let mut bytes = b"nonsense\r\n\r\n".to_vec();
             bytes.extend(std::iter::repeat_n(b'x', 48 * 1024));
             client.send(bytes)?;

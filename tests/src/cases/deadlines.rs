@@ -1,8 +1,8 @@
 //! The cases about deadlines. Each deadline covers a whole phase of a connection, so that a client
 //! cannot extend the deadline by sending a byte per second.
 //!
-//! No case measures time. The order of events proves a deadline: the server responds before a
-//! slow client has sent its last byte.
+//! No case measures how long the server waits. The order of events proves a deadline: the server
+//! responds before a slow client has sent its last byte.
 
 mod content;
 mod head;

@@ -2,8 +2,9 @@
 //! sends small requests.
 //!
 //! The waiting time of the client with small requests is measured in the bytes that the greedy
-//! client moves meanwhile. With a fair server, this number is once or twice the number of bytes
-//! that a connection may move in a row; with an unfair server, it has no bound.
+//! client moves meanwhile. With a fair server, this number is once or twice the largest number of
+//! bytes that the server reads or writes on one connection before it serves another; with an unfair
+//! server, it has no bound.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};

@@ -167,7 +167,7 @@ pub(super) const CASES: &[Case] = &[
                 set_mode(mode)?;
                 fails_in_one_line(&mut other, &["--listen", "127.0.0.1:0", "--root", &path], user)?;
             }
-            set_mode(0o755)?; // the removal needs these permissions
+            set_mode(0o755)?; // dropping `root` needs these permissions to delete the directory
             Ok(())
         },
     )

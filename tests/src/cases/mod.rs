@@ -152,7 +152,8 @@ pub fn families() -> Vec<&'static str> {
         .collect()
 }
 
-/// Returns whether `family` is the name of a family of cases, or of a project.
+/// Returns whether `family` is the name of a family of cases: one that the suite judges by default,
+/// or the family of one of the course's projects.
 pub fn known(family: &str) -> bool {
     families().contains(&family)
         || projects::FAMILIES.iter().any(|(name, ..)| *name == family)

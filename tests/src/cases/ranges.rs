@@ -67,8 +67,8 @@ fn validator(ctx: &mut Ctx<'_>, name: &str) -> CaseResult<String> {
     Ok(value)
 }
 
-/// Returns the bytes of `/ten.txt` whose offsets are the digits in `places`. (Without a seed, the
-/// file's content is 0123456789.)
+/// Returns the bytes of `/ten.txt` whose offsets are the digits in `places`. The file's content is
+/// 0123456789, or, if the suite runs with a seed, which varies the files, ten different letters.
 fn ten(places: &str) -> Vec<u8> {
     let ten = content("ten.txt");
     places.bytes().map(|place| ten[usize::from(place - b'0')]).collect()

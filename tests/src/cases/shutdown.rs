@@ -252,8 +252,8 @@ pub(super) const CASES: &[Case] = &[
             client.send(get("/plaintext"))?;
             terminate_and_wait_until_closed(ctx)?;
             client.response()?.is(200)?.has_content(generated(6_000_000))?;
-            // The second request, which was sent after the first, races with SIGTERM: the server
-            // may answer it or not.
+            // The server may read the second request before or after it handles SIGTERM, so it may
+            // answer this request or not.
             ensure_closed(client.read_to_end()?.1)?;
             client.close();
             assert_clean_exit(ctx)

@@ -1,5 +1,5 @@
-//! Draws bar charts: for each of several things a bar, which begins at zero and has its value
-//! beside it.
+//! Draws bar charts: a bar for each of several things. Each bar begins at zero, and its value is
+//! written beside it.
 
 use super::canvas::{Size, tenths};
 use crate::lab::model::chart::{Chart, Series};

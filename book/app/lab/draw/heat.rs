@@ -10,8 +10,9 @@ use crate::lab::model::chart::{Chart, FIELDS, Series};
 /// The least width of a field, in the units of the drawing, for a range with almost no values.
 const THINNEST: f64 = 1.5;
 
-/// Draws the heat chart in the size `size`. The recorded chart is not drawn beneath, because two
-/// heat charts on top of each other cannot be read.
+/// Draws the heat chart for an image of the size `size`. The second argument, a recorded chart that
+/// other kinds of charts draw beneath, is ignored: two heat charts on top of each other cannot be
+/// read.
 pub(super) fn sized(chart: &Chart, _: Option<&Chart>, size: &Size<'_>) -> String {
     let (left, right) = (64.0, size.width - 12.0);
     let half = 10f64.powf(0.5 / FIELDS);

@@ -203,10 +203,11 @@ fn labels<'a>(
 /// Returns positions between `top` and `bottom` that are at least [`APART`] from each other and
 /// as near as possible to `wishes`, which are sorted.
 ///
-/// After subtracting [`APART`] once for each position above, the only condition left is that
-/// positions do not decrease. Wishes that violate this condition are replaced by their mean (the
-/// algorithm "pool adjacent violators"): so a cluster of names is moved apart around its middle,
-/// and no other name moves.
+/// The function subtracts `at * APART` from the wish at each index `at`, and adds it again to the
+/// position at this index. In between, the only condition is that the values do not decrease.
+/// Neighboring wishes that violate this condition are replaced by their mean (the algorithm "pool
+/// adjacent violators"): a cluster of names is moved apart around its middle, and no other name
+/// moves.
 pub(super) fn spread_labels(wishes: &[f64], top: f64, bottom: f64) -> Vec<f64> {
     let mut clusters: Vec<(f64, usize)> = Vec::new();
     for (at, wish) in wishes.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! Draws a chart as an SVG that follows the page's theme, in a wide and a narrow size. The reader's
-//! own chart is drawn over the book's recorded chart, which is then gray and dotted. Each line has
-//! its own dash and mark, and its name at its end, so that nothing depends on color.
+//! own lines or bars are drawn over those of the book's recorded chart, which are then gray and
+//! dotted; a heat chart is always drawn alone. Each line has its own dash and mark, and its name at
+//! its end, so that nothing depends on color.
 
 mod axis;
 mod bar;
@@ -12,7 +13,7 @@ use self::canvas::sizes;
 use super::model::chart::{Chart, Kind};
 
 /// Returns two SVGs of a chart, a wide one and a narrow one, drawn over the chart `recorded` if
-/// both charts are of the same kind.
+/// both are line charts or both are bar charts.
 pub(super) fn svg(chart: &Chart, name: &str, recorded: Option<&Chart>) -> String {
     let recorded = recorded.filter(|recorded| recorded.kind == chart.kind);
     // The page may also contain the recorded chart, and an id must be unique in a page, so the ids

@@ -1,10 +1,11 @@
 //! `lab chaos`: one well-behaved client among all kinds of bad ones, for a minute.
 //!
-//! All bad clients are connected at the same time: fifteen thousand idle connections; heads and
-//! bodies that arrive a byte at a time; clients that ask for a gigabyte and read nothing; clients
-//! that ask and reset the connection; more clients than the server has descriptors. Among them, one
-//! well-behaved client sends a request after each answer. Is it served, and how fast? And does the
-//! server release everything when the bad clients have left?
+//! Bad clients of all kinds use the server at the same time: fifteen thousand idle connections;
+//! heads and bodies that arrive a byte at a time; clients that ask for a gigabyte and read nothing;
+//! again and again, clients that ask and reset the connection; and in the second half of the run,
+//! more clients than the server has descriptors. Among them, one well-behaved client sends a
+//! request after each answer. Is it served, and how fast? And does the server release everything
+//! when the bad clients have left?
 //!
 //! `lab chaos --minutes N` runs longer, with two servers side by side.
 
@@ -32,7 +33,8 @@ static LASTS: Parameter = parameter("seconds", &[3], &[60]);
 /// The number of clients of each of the [`KINDS`].
 const EACH: usize = 200;
 /// The number of descriptors that the server may open besides those of idle connections: enough for
-/// the bad clients of all [`KINDS`], but not for the late clients as well.
+/// the bad clients of all [`KINDS`], but not also for the [`TOO_MANY`] clients that connect in the
+/// second half of a run.
 const DESCRIPTORS: usize = 3 * EACH + 200;
 /// The number of late clients, which connect in the second half of a run. The server has no
 /// descriptors left for most of them.
@@ -68,9 +70,10 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
 
 /// The command-line options that only `lab chaos` has.
 #[derive(Args, Debug, Default)]
-#[group(skip)] // clap names groups after types, and `hold` has one of the same name
+#[group(skip)] // clap names a group after its type, and `hold` also has a type `Options`
 pub struct Options {
-    /// Only for `lab chaos`: minutes to run, with epoll and coroutine side by side, as in --full
+    /// Only for `lab chaos`: run for N minutes, epoll and coroutine side by side, with as many idle
+    /// connections as with --full
     #[arg(long, value_name = "N")]
     minutes: Option<usize>,
 }

@@ -109,7 +109,7 @@ fn run(run: &Run<'_>) -> Result<Results> {
             });
         }
     }
-    drop(cores); // the record describes the machine with all its cores
+    drop(cores); // lets this process use all its cores again, before the record counts them
     Results::new(&rows, parts(&rows))
 }
 

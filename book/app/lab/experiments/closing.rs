@@ -1,9 +1,10 @@
 //! `lab closing`: clients that wait to be accepted by several event loops, when one loop closes
 //! its listener. How many of the clients are reset?
 //!
-//! The listeners are those of the server `reactors`, but no event loop runs on them, so that all
-//! clients still wait when one listener is closed. The figures are what the clients see:
-//! an answer from another loop, an answer from a successor process, or a reset.
+//! The listeners are those of the server `reactors`, but no event loop runs: the experiment itself
+//! closes one loop's listener while all clients still wait, and then accepts and answers clients in
+//! place of the other loops and of the server's successor process. The figures are what the clients
+//! see: an answer from another loop, an answer from the successor, or a reset.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

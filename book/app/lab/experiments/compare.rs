@@ -260,7 +260,7 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
             }
         }
     }
-    drop(cores); // the record describes the machine with all its cores
+    drop(cores); // lets this process use all its cores again, before the record counts them
     let Workload { rounds, measured, warm_up } = workload;
     let rounds = format!("{rounds} rounds of {measured} s each, after {warm_up} s");
     let tables = Tables { versions, remarks, failed, rows, memory };

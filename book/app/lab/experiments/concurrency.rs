@@ -1,10 +1,10 @@
 //! `lab concurrency`: the speed and cost of every server, with one client to ten thousand.
 //!
-//! Each server is the real program, and its clients are the suite's load generator. The clients
-//! send requests in three manners: every client keeps its connection and always has a request in
-//! flight; clients keep their connections, and all clients together send requests at a fixed rate,
-//! so that most are silent at any moment; every request has a new connection. Clients and server
-//! share the machine's processors.
+//! Each server is the book's own program, in a separate process, and its clients are the suite's
+//! load generator. The clients send requests in three manners: every client keeps its connection
+//! and always has a request in flight; clients keep their connections, and all clients together
+//! send requests at a fixed rate, so that most are silent at any moment; every request has a new
+//! connection. Clients and server share the machine's processors.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,9 +18,10 @@ use crate::lab::prelude::*;
 use crate::lab::tools::load::{Load, Round};
 use crate::lab::tools::server::Server;
 
-/// The time for which a client waits for an answer. The time is longer than a round, so a client
-/// that is never answered fails exactly once in a round, and the number of failures is a number of
-/// clients.
+/// The time for which a client waits for an answer. It is longer than the time in which requests
+/// are sent and counted, and a round ends only when no request is in flight. So a client that is
+/// never answered sends exactly one request that is counted, which fails, and the number of
+/// failures is a number of clients.
 const TIMEOUT: Duration = Duration::from_millis(1_200);
 const OPTIONS: &str = "--max-connections 20000 --idle-timeout 3600";
 

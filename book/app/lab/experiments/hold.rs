@@ -2,13 +2,14 @@
 //!
 //! Each process has a limited number of descriptors, so there are as many servers as needed, each
 //! with its own address and its own process of clients. Every client connects, sends a request, is
-//! answered, and sends nothing more. When all clients are connected, the memory is read: that of
-//! the kernel, which has both ends of each connection, and that of the servers. Then every client
-//! sends a second request on the same connection; a client that is not answered counts as lost.
+//! answered, and then is idle. When all clients are connected, the memory is read: that of the
+//! kernel, which has both ends of each connection, and that of the servers. After that, every
+//! client sends a second request on the same connection; a client that is not answered counts as
+//! lost.
 //!
-//! The kernel's figures are those of the whole machine: another program that opens files or
-//! connections during the measurement changes them by as much as twenty thousand connections take.
-//! The kernel's memory is therefore read before the first connection and again after the last one
+//! The kernel's figures are those of the whole machine: another program that opens many files or
+//! connections during the measurement can add as much memory as twenty thousand clients do. The
+//! kernel's memory is therefore read before the first connection and again after the last one
 //! is gone; the memory with connections is compared with the mean of these two readings, and a note
 //! says if the two differ much.
 
@@ -59,7 +60,7 @@ const SETTLING: Duration = Duration::from_millis(200);
 
 /// The command-line options that only `lab hold` has.
 #[derive(Args, Debug, Default)]
-#[group(skip)] // clap names groups after types, and `chaos` has one of the same name
+#[group(skip)] // clap names a group after its type, and `chaos` also has a type `Options`
 pub struct Options {
     /// Only for `lab hold`: number of connections [default: 20000, or 200000 with --full]
     #[arg(long, value_name = "N")]
@@ -146,8 +147,10 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
 }
 
 fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
+    // Check again for each server, because closed connections of the server measured before may
+    // still occupy memory, and entries in the firewall's table of connections.
     let requirements = Requirements::of(connections, &Limits::here()?)?;
-    requirements.check()?; // each time: the server before may have left sockets behind
+    requirements.check()?;
     let shares = requirements.shares;
     run.step(name);
 

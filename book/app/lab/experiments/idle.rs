@@ -63,8 +63,8 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
 struct Row {
     server: &'static str,
     idle_connections: usize,
-    /// The server's processor time while no client sends anything, in percent of the elapsed time
-    /// without the time in which the server was runnable and waited for a processor.
+    /// The server's processor time while no client sends anything, in percent. 100 percent is the
+    /// elapsed time minus the time in which the server was runnable and waited for a processor.
     at_rest_percent: Summary,
     cpu_microseconds_per_request: Summary,
     /// The time from connect to the answer's last byte, in microseconds: a summary of the medians

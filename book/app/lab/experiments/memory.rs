@@ -1,10 +1,11 @@
 //! `lab memory`: a server's own memory for each idle client.
 //!
-//! Every server is the real program. Clients connect, send a request, are answered, keep their
-//! connection, and send nothing more. Then the server's own memory is read (`RssAnon` of proc(5):
-//! the pages that the server itself has written, not the pages of its program and not the kernel's
-//! sockets), a fresh client is served, all clients leave, and the server must close every
-//! descriptor. These steps are then repeated with the same number of new clients.
+//! Every server is the book's own program, in a separate process. Clients connect, send a request,
+//! are answered, keep their connection, and send nothing more. Then the server's own memory is read
+//! (`RssAnon` of proc(5): the pages that the server itself has written, not the pages of its
+//! program and not the kernel's sockets), a fresh client is served, all clients leave, and the
+//! server must close the descriptors of all their connections. These steps are then repeated with
+//! the same number of new clients.
 
 use anyhow::Result;
 use ch01_blocking::program::raise_descriptor_limit;

@@ -1,8 +1,8 @@
 //! `lab slow-client`: how many silent clients a server has room for, and how long the next client
 //! waits for its answer.
 //!
-//! Every server is the real program. Clients connect and send nothing; then one more client
-//! sends a request, and its answer is timed.
+//! Every server is the book's own program, in a separate process. Clients connect and send nothing;
+//! then one more client sends a request, and its answer is timed.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -25,14 +25,14 @@ static COUNTS: Parameter =
 /// The greatest number of silent clients that a server gets.
 static MOST: Parameter = parameter("silent clients at most", &[300], &[1_000]);
 static REPEATS: Parameter = parameter("repeats", &[1], &[3]);
-/// The idle timeout in seconds. With the servers' usual timeout of one minute, the experiment would
-/// take a day.
+/// The idle timeout, in seconds, when [`behind`] measures a wait. With the servers' usual timeout
+/// of one minute, the experiment would take a day.
 const IDLE: f64 = 0.1;
-/// The greatest number of idle timeouts, one after another, for which a client may have to wait. A
-/// longer wait is not measured.
+/// The longest wait that is measured, as a number of idle timeouts that pass one after another.
 const TOO_LONG: usize = 100;
-/// An answer within this time counts as immediate. A later answer had to wait until another client
-/// was disconnected.
+/// The time within which an answer counts as immediate when [`bears`] tests whether a client is
+/// served at once beside silent clients. The idle timeout is then an hour, so a client that must
+/// wait until another client is disconnected gets no answer within this time.
 const SOON: Duration = Duration::from_secs(1);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
@@ -63,7 +63,8 @@ struct Row {
 fn run(run: &Run<'_>) -> Result<Results> {
     raise_descriptor_limit();
     for server in SERVERS {
-        servers::find(run.paths, server)?; // not in the threads: cargo builds one program at a time
+        // Build a missing server now, not in the threads below: cargo builds one program at a time.
+        servers::find(run.paths, server)?;
     }
     run.begin(SERVERS.len() * (1 + run.list(&COUNTS).len()));
     let all: [_; SERVERS.len()] = std::array::from_fn(|_| Mutex::new(Vec::new()));
@@ -98,8 +99,8 @@ fn measure_server(
     let bears = bears(run, server)?;
     for &silent in run.list(&COUNTS) {
         run.step(&format!("{server}, behind {}", counted(silent, "silent client")));
-        // Beside `bears` silent clients, the server still serves one more client. With more silent
-        // clients it disconnects `bears + 1` of them per idle timeout, and then serves the next.
+        // The server handles `bears + 1` clients at a time, and disconnects as many silent clients
+        // per idle timeout. So the timed client waits for `silent / (bears + 1)` idle timeouts.
         let forever = bears.is_some_and(|bears| silent / (bears + 1) > TOO_LONG);
         let repeats = if forever { 0 } else { run.one(&REPEATS) };
         let once = |_| behind(run, server, silent);

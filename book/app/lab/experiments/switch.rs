@@ -1,14 +1,20 @@
 //! `lab switch`: the time to switch from one stack to another and back.
 //!
-//! The experiment measures the three context switches that the book shows, a coroutine's `resume`
-//! and `suspend`, the creation of a coroutine, and two threads that wake each other in turn; and,
-//! if tests/peers has been built, two libraries in wide use:
+//! The experiment measures:
+//!
+//! - the three context switches that the book shows;
+//! - a coroutine's `resume` and `suspend`;
+//! - the creation, run and end of a coroutine;
+//! - `yield_now` of many coroutines;
+//! - two threads that wake each other in turn;
+//! - two libraries in wide use, if tests/peers has been built;
+//! - the memory of many suspended coroutines.
+//!
+//! This command builds the program of tests/peers that measures the two libraries:
 //!
 //! ```text
 //! cargo build --release --manifest-path tests/peers/Cargo.toml --target-dir target/peers --bin switch
 //! ```
-//!
-//! The experiment also measures the memory of many suspended coroutines.
 
 use std::process::Command;
 

@@ -1,10 +1,10 @@
 //! `lab syscalls`: the number of system calls that each server makes for a request, by name.
 //!
-//! Each server is the real program, under `strace -f -c`, which counts the calls of all the
+//! Each server is the book's own program, under `strace -f -c`, which counts the calls of all the
 //! server's threads and processes. Each server runs three times: without a client; with one client
-//! that sends many requests; and with as many clients that send one request each. The calls that
-//! the second and third run make in addition to the first belong to the requests. If strace is
-//! missing, or tracing is not permitted, the experiment fails.
+//! that sends n requests; and with n clients that send one request each. The calls that the second
+//! and third run make in addition to the first belong to the requests. If strace is missing, or
+//! tracing is not permitted, the experiment fails.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -50,7 +50,7 @@ fn run(run: &Run<'_>) -> Result<Results> {
         let path = site.path();
         rows.extend(rounds(run, cell, &servers, path, &cores, &workload, &mut failed));
     }
-    drop(cores); // the record describes the machine with all its cores
+    drop(cores); // lets this process use all its cores again, before the record counts them
     ensure!(failed.is_empty(), "{}", failed.join("; "));
     Results::new(&rows, vec![Part::new("uring", overview(&rows), None)])
 }

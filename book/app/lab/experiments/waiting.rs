@@ -1,9 +1,11 @@
 //! `lab waiting`: a server's memory for each client, by the client's state.
 //!
 //! Clients are idle, or have sent half a head, or wait for a delayed answer. For each of these
-//! three states, a fresh server's own memory is read (`RssAnon` of proc(5)). An idle client costs
-//! next to nothing. For a client in the middle of a request, the server has to keep state: on a
-//! thread's stack, in a connection's buffers, on a coroutine's stack, or in a future.
+//! three states, a fresh server's own memory is read (`RssAnon` of proc(5)). For a client in the
+//! middle of a request, a server has to keep state: on a thread's stack, in a connection's buffers,
+//! on a coroutine's stack, or in a future. For an idle client, `thread` needs as much memory as for
+//! a client in the middle of a request, because the client's thread keeps its stack; the other
+//! servers need next to nothing.
 
 use std::thread;
 use std::time::{Duration, Instant};

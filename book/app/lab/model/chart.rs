@@ -24,9 +24,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chart {
-    /// The kind of chart.
     pub kind: Kind,
-    /// The chart's title.
     pub title: String,
     /// A description for readers who do not see the chart.
     pub description: String,

@@ -11,7 +11,7 @@ pub struct Parameter {
     /// The name of the things that the quantity counts, such as `clients`.
     #[serde(skip)]
     pub name: &'static str,
-    /// The values in a quick run, which takes less than twenty seconds.
+    /// The values in a quick run, which takes seconds in most experiments.
     pub quick: &'static [usize],
     /// The values in a full run, whose results the book shows.
     pub full: &'static [usize],

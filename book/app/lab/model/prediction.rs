@@ -18,7 +18,7 @@ use crate::paths::Paths;
 pub struct Predict {
     /// The text of the question.
     pub ask: &'static str,
-    /// The form of the answer.
+    /// Whether the reader answers with an option, a number or a line in a chart.
     #[serde(flatten)]
     pub form: Form,
 }
@@ -36,7 +36,7 @@ pub enum Form {
         #[serde(skip)]
         answer: fn(&Record) -> Option<(usize, String)>,
     },
-    /// The answer is a number.
+    /// The answer is a number that the reader enters.
     Number {
         /// The number's unit, such as `µs`.
         unit: &'static str,

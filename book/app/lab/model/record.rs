@@ -4,14 +4,15 @@
 //!
 //! ```text
 //! {"version": 1, "experiment": "idle", "command": "cargo run --release -- lab idle --full",
-//!  "mode": "full", "when": "Tue, 24 Nov 2026 12:00:00 GMT", "parameters": {"repeats": [7], …},
-//!  "machine": {…}, "notes": [],
-//!  "rows": [{"server": "poll", "clients": 100, "cpu": {"median": …, "min": …, "max": …, "repeats": 7}}, …]
+//!  "mode": "full", "when": "Tue, 24 Nov 2026 12:00:00 GMT", "seconds": 95.0,
+//!  "parameters": {"repeats": [7], …}, "machine": {…}, "notes": [],
+//!  "rows": [{"server": "poll", "clients": 100, "cpu": {"median": …, "min": …, "max": …, "repeats": 7}}, …],
 //!  "parts": [{"name": "idle", "table": "| server | …", "chart": {"kind": "line", …}, "once": false}]}
 //! ```
 //!
-//! Every record has every field; a value that was not recorded is null. A row is flat: each of
-//! its fields is a text, a number, the summary of several repeats, or null.
+//! Every record has all of these fields, except that older records lack `seconds`. Any other value
+//! that was not recorded is null. A row is flat: each of its fields is a text, a number, the
+//! summary of several repeats, or null.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,7 +33,7 @@ pub(crate) const VERSION: u64 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// A quick run, of less than twenty seconds.
+    /// A quick run, which takes seconds in most experiments.
     Quick,
     /// A full run, whose results the book shows; it may take minutes.
     Full,
@@ -57,7 +58,7 @@ pub struct Record {
     pub seconds: Option<f64>,
     /// The values of the experiment's parameters.
     pub parameters: BTreeMap<String, Vec<usize>>,
-    /// The machine on which the run took place.
+    /// The properties of the machine that influence the figures, such as its processor and kernel.
     pub machine: Machine,
     /// Remarks on the run, such as the versions of programs.
     pub notes: Vec<String>,

@@ -9,11 +9,8 @@ pub struct Summary {
     /// The median. For an even number of values, the median is the greater of the two values in the
     /// middle.
     pub median: f64,
-    /// The least value of all repeats.
     pub min: f64,
-    /// The greatest value of all repeats.
     pub max: f64,
-    /// The number of repeats.
     pub repeats: usize,
 }
 

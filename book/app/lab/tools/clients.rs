@@ -47,7 +47,9 @@ pub(crate) fn waiting(
         for _ in 0..AT_ONCE.min(count - waiting.len()) {
             waiting.push(ask(address, request)?);
         }
-        hold(address, 1)?; // once served, all before are accepted
+        // The server accepts connections in the order in which they were opened: when it has served
+        // this further client, it has accepted all earlier connections.
+        hold(address, 1)?;
     }
     Ok(waiting)
 }

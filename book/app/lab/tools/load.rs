@@ -35,12 +35,13 @@ pub(crate) struct Load {
     pub(crate) requests_per_second: Summary,
     /// Processor time per request. `None` if no request was answered.
     pub(crate) cpu: Option<Summary>,
-    /// The part of the median of `cpu` that was spent outside the kernel. The part is computed from
-    /// the clock ticks of all rounds together, since a single round has too few ticks. `None` if no
-    /// request was answered.
-    pub(crate) user: Option<f64>,
-    /// The part of the median of `cpu` that was spent in the kernel. `None` if no request was
+    /// Processor time per request outside the kernel: the median of `cpu`, multiplied by the
+    /// fraction of the server's clock ticks that were outside the kernel. The fraction is that of
+    /// all rounds together, since a single round has too few ticks. `None` if no request was
     /// answered.
+    pub(crate) user: Option<f64>,
+    /// Processor time per request in the kernel: the median of `cpu` minus `user`. `None` if no
+    /// request was answered.
     pub(crate) system: Option<f64>,
     pub(crate) p50: Summary,
     pub(crate) p99: Summary,

@@ -32,7 +32,8 @@ const PACKAGES: [(&str, &str); 4] = [
 ];
 /// Peers that serve no files.
 const NO_FILES: [&str; 3] = ["floor", "may_minihttp", NAMED];
-/// Peers that are built without optional dependencies, and so need no cargo feature.
+/// Peers whose programs in `tests/peers` use no optional dependency, and so need no cargo feature.
+/// The program `nginx` only starts the installed nginx.
 const ALWAYS: [&str; 2] = ["floor", "nginx"];
 /// The peer that `compare` leaves out, with a remark, if it is not installed.
 const OPTIONAL: &str = "nginx";

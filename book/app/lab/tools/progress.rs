@@ -16,8 +16,8 @@
 //! `done` or `failed` is the last line. The exit code is 0 after `done`; 1 after `failed`, also at
 //! the time limit; and 130 if the run was ended by SIGTERM, by SIGINT, or by the end of its
 //! standard input (so the parent keeps the other end of that pipe open). Before the process exits,
-//! the run's servers and samples are ended. An `svg` or `html` replaces an earlier one of the same
-//! name.
+//! it kills the run's servers and the processes that take samples. An `svg` or `html` replaces an
+//! earlier one of the same name.
 //!
 //! Without `--events`, each step is a line on standard error.
 

@@ -65,8 +65,9 @@ fn side(one: f64, other: f64) -> Ordering {
 }
 
 /// Returns a sentence about the pairs of servers that have changed their order since the earlier
-/// record; a pair is a server of the book and another server. `None` if no pair is in both
-/// `earlier` and `now`, or the time of the earlier record is not known.
+/// record. A pair is a server of the book and a server that is not one of the book's, in the same
+/// cell. `None` if no pair is in both `earlier` and `now`, or the time of the earlier record is not
+/// known.
 pub(crate) fn since(earlier: &Record, now: &[Cost<'_>]) -> Option<String> {
     let before: Vec<_> = earlier.rows.iter().filter_map(recorded).collect();
     let (pairs, turned) = turned(&before, now);
@@ -94,8 +95,8 @@ fn recorded(row: &Row) -> Option<Cost<'_>> {
     }
 }
 
-/// Returns the number of pairs of servers that are in both `before` and `now`, and the names of the
-/// pairs whose order has changed.
+/// Returns the number of pairs (as in [`since`]) that are in both `before` and `now`, and the names
+/// of the pairs whose order has changed.
 fn turned(before: &[Cost<'_>], now: &[Cost<'_>]) -> (usize, Vec<String>) {
     let then = |cost: &Cost<'_>| {
         let same = |old: &&Cost<'_>| (old.cell, old.server) == (cost.cell, cost.server);

@@ -50,8 +50,9 @@ impl Limits {
         let (_, descriptors) = getrlimit(Resource::RLIMIT_NOFILE)?;
         let ports = numbers("/proc/sys/net/ipv4/ip_local_port_range");
         let files = numbers("/proc/sys/fs/file-nr"); // allocated, unused, maximum
-        // If the firewall tracks no connection now, it has no rule that makes it track connections,
-        // and so its limit on tracked connections does not apply.
+        // A count of 0 is taken to mean that no firewall rule makes the kernel track connections,
+        // so that the limit on tracked connections does not apply. (With such a rule, a machine in
+        // use nearly always has some tracked connections.)
         let tracked = first("/proc/sys/net/netfilter/nf_conntrack_count");
         let tracked = tracked.filter(|count| *count > 0).and_then(|count| {
             let most = first("/proc/sys/net/netfilter/nf_conntrack_max")?;

@@ -22,7 +22,6 @@ pub struct Run<'a> {
     /// target/lab.
     pub record: bool,
     pub progress: Progress,
-    /// The time at which the run began.
     pub start: Instant,
 }
 

@@ -88,8 +88,7 @@ fn tires(request: &Request<'_>, answer: &mut Answer) {
     }
 }
 
-/// Answers 404 if the request target ends with a question mark, that is, if the query
-/// is empty.
+/// Answers 404 if the request target has an empty query, as `/plaintext?` does.
 fn forgets_the_empty_query(request: &Request<'_>, answer: &mut Answer) {
     if request.query == Some("") {
         answer.status = 404;

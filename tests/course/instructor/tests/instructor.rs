@@ -1,6 +1,6 @@
-//! Tests of the example of an instructor's crate: the suite includes the crate's cases, the crate's
-//! mutants pass the related families of public cases, and a hunt is graded by whether the student's
-//! client recognizes the mutant.
+//! Tests of the example of an instructor's crate: the suite includes the crate's cases, the public
+//! cases do not detect the crate's mutants, and a hunt is graded by whether the student's client
+//! recognizes the mutant.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

@@ -36,8 +36,8 @@ pub fn directory(checkout: &Path) -> anyhow::Result<PathBuf> {
 pub fn directory_or(checkout: &Path, system: &Path) -> anyhow::Result<PathBuf> {
     let own = checkout.join("target/course/grade");
     fs::create_dir_all(&own).with_context(|| own.display().to_string())?;
-    // A grader that is not root runs submissions as its own user, which can enter the repository,
-    // so the directory in the repository serves.
+    // A grader that is not root runs submissions as its own user, which can enter the repository.
+    // The shared directory can then be in the repository.
     if !geteuid().is_root() || all_can_enter(&own)? {
         return Ok(own);
     }
@@ -62,7 +62,8 @@ pub fn directory_or(checkout: &Path, system: &Path) -> anyhow::Result<PathBuf> {
     Ok(system)
 }
 
-/// Returns whether every user can enter a directory, and so each directory above it.
+/// Returns whether every user can enter a directory: other users have the execute permission on it
+/// and on each directory above it.
 fn all_can_enter(directory: &Path) -> io::Result<bool> {
     for directory in directory.canonicalize()?.ancestors() {
         if directory.metadata()?.mode() & 0o001 == 0 {
@@ -108,8 +109,9 @@ mod tests {
         assert_eq!(used, system.canonicalize()?);
         assert_eq!(used.metadata()?.permissions().mode() & 0o777, 0o755);
         assert_eq!(directory_or(&closed, &system)?, used);
-        // The directory `system`, or a directory above it, is refused if another user owns it or
-        // may write to it, or if some users cannot enter it.
+        // The directory `system`, or a directory above it, is refused if its owner is not root, if
+        // it is not sticky and users other than root may write to it, or if some users cannot enter
+        // it.
         for directory in [&system, &base.path().join("var")] {
             for mode in [0o777, 0o775, 0o700] {
                 set_mode(directory, mode)?;

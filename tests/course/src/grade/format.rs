@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::grade::plan::{Rule, Visibility};
 use crate::grade::report::{PartReport, Report};
 
-/// The format of a report.
+/// A format in which [`render`] writes a report.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// Text for people.
@@ -99,9 +99,9 @@ fn heading(part: &PartReport) -> String {
     line
 }
 
-/// Describes the cases of a part that did not pass: first the number of cases that were not judged,
-/// for each reason, with the names of those that the plan could do without; then each failure in
-/// full.
+/// Describes the cases of a part that did not pass. First come the cases that were not judged: for
+/// each reason, the number of these cases and, unless they were not reached, their names. Then
+/// comes each failure in full.
 fn details(part: &PartReport) -> String {
     let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut text = String::new();

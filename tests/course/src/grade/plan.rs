@@ -8,7 +8,7 @@
 //! program = "small-thread"         # the program of the starter that is judged
 //! files = ["src/bin/small-thread.rs", "src/small/"]  # all that is taken from a submission
 //! like = "thread"                  # the server of the book that the program resembles
-//! options = ["head-timeout"]       # the contract's options that it offers; without it: all
+//! options = ["head-timeout"]       # the contract's options that the program offers; default: all
 //! lacks = ["files", "stats"]       # features that the assignment does not demand
 //!
 //! [[part]]
@@ -43,7 +43,7 @@ use crate::ladder::{DEEP, MAIN};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Plan {
-    /// The title, which every report begins with.
+    /// The assignment's title, which reports show.
     pub title: String,
     /// The sum of all parts' points, which a plan may give so that a mistake in the parts is
     /// detected.
@@ -51,13 +51,13 @@ pub struct Plan {
     /// The starter over which a submission's files are copied: a track of the course (`main`, or a
     /// chapter's finished servers such as `ch05`), or a directory relative to the plan.
     pub starter: Option<String>,
-    /// The program of the starter that Cargo builds and the suite judges; `None` if `run` takes its
-    /// place.
+    /// The program of the starter that Cargo builds and the suite judges; `None` if `run` is given
+    /// instead.
     pub program: Option<String>,
     /// The command that builds a starter without Cargo, run by `sh` in the starter's directory.
     pub build: Option<String>,
-    /// The command that starts the server from the starter's directory, with placeholders such as
-    /// `{port}`, in place of `program`.
+    /// The command that starts the server, with placeholders such as `{port}`. It is run in the
+    /// starter's directory, and takes the place of `program`.
     pub run: Option<String>,
     /// The files, and directories with a `/` at the end, that are taken from a submission.
     #[serde(default)]
@@ -83,10 +83,10 @@ pub struct Plan {
     /// The limits on a submission.
     #[serde(default)]
     pub limits: Limits,
-    /// The servers that `course check` grades to prove the plan.
+    /// The servers that `course check` grades to test the plan itself.
     #[serde(default)]
     pub check: Check,
-    /// The parts, in their order.
+    /// The assignment's parts, in the order of the plan's file, which is also the report's.
     #[serde(rename = "part")]
     pub parts: Vec<Part>,
     /// The directory of the plan's file.
@@ -208,14 +208,15 @@ impl Default for Limits {
     }
 }
 
-/// The servers that `course check` grades to prove a plan. Both may be left out if the plan's
-/// starter is a track of the course, because the course itself has a solution and a starter.
+/// The servers that `course check` grades to test a plan: a reference solution and the starter.
+/// Both may be left out if the plan's starter is a track of the course, because the course itself
+/// has a solution and a starter.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
-    /// A solution that must have all points.
+    /// The reference solution, which must get all points.
     pub reference: Option<Source>,
-    /// The starter that students get, which must have no point in any part.
+    /// The starter that students get, which must get no points in any part.
     pub starter: Option<Source>,
 }
 
@@ -459,8 +460,8 @@ pub fn options() -> impl Iterator<Item = &'static str> {
     OPTIONS.iter().chain(PROJECT_OPTIONS).map(|(name, _)| *name)
 }
 
-/// Returns whether a path, with or without `/` at its end, names something below the directory in
-/// which it begins, so that it is not absolute and has no `..`.
+/// Returns whether a path names something below the directory to which it is relative: it is not
+/// empty, does not begin with `/` or `./`, and has no component `..`. A `/` at its end is allowed.
 fn is_below(path: &str) -> bool {
     let path = Path::new(path);
     path.components().all(|component| matches!(component, Component::Normal(_)))

@@ -19,8 +19,10 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Returns whether the process was started in the sandbox of an earlier grader: its environment
-    /// names a sandbox's directory.
+    /// Returns whether the process was started in a sandbox: its environment contains the path of a
+    /// sandbox's directory. `Sandbox::new` asks this about the processes of the submission's user
+    /// before it creates a sandbox, so if the result is `true`, the process is left over from an
+    /// earlier sandbox.
     pub(super) fn is_left_over(&self) -> bool {
         let environment = fs::read(format!("/proc/{}/environ", self.pid));
         let mark = format!("/{PREFIX}");

@@ -13,7 +13,7 @@ use crate::grade::plan::{Part, Plan, Points, Rule};
 /// The result of grading one submission.
 #[derive(Debug)]
 pub struct Report {
-    /// The plan's title.
+    /// The title of the assignment, from the plan.
     pub title: String,
     /// The name of the submission, such as the name of its directory.
     pub submission: String,
@@ -35,7 +35,7 @@ pub struct Report {
 /// The result of one part.
 #[derive(Debug)]
 pub struct PartReport {
-    /// The part of the plan.
+    /// The part as the plan defines it: its name, points, rule and cases.
     pub part: Part,
     /// The part's cases, with their outcomes.
     pub cases: Vec<CaseReport>,

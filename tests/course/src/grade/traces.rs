@@ -21,8 +21,9 @@ const LEAST: u64 = 4096;
 /// ipcrm(1) that removes such an object.
 const KINDS: [(&str, &str); 3] = [("shm", "-m"), ("msg", "-q"), ("sem", "-s")];
 
-/// Returns the directories in [`PARENTS`] in which every user may write, and the directory for
-/// temporary files if every user may write there. Directories inside them are not listed.
+/// Returns those direct subdirectories of the directories [`PARENTS`] in which every user may
+/// write, and the directory for temporary files if every user may write there. Directories inside
+/// the returned ones are not listed.
 pub(super) fn shared_directories() -> Vec<PathBuf> {
     let children = PARENTS.iter().flat_map(|parent| entries(Path::new(parent)));
     let is_shared = |path: &PathBuf| {
@@ -145,8 +146,8 @@ mod tests {
             fs::write(base.path().join(number.to_string()), "")?;
         }
         assert!(size(base.path()) >= 11 * 4096);
-        // The script makes 60 nested directories, so the path of the deepest is longer than
-        // PATH_MAX.
+        // The script makes 60 nested directories with names of 100 bytes, so the path of the
+        // deepest is longer than PATH_MAX (4,096 bytes).
         let script = "i=0; while [ $i -lt 60 ]; do mkdir $0 && cd -P ./$0 || exit 1; i=$((i+1)); done";
         let name = "d".repeat(100);
         let mut deep = Command::new("bash");

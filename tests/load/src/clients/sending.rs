@@ -91,7 +91,7 @@ impl Clients<'_> {
                     schedule.mark_free(index);
                 }
                 self.send(index)?;
-            } // otherwise the client has lost its connection since it became free
+            } // a free client that has lost its connection is skipped; the request stays due
         }
     }
 

@@ -27,7 +27,8 @@ pub(super) struct Job {
     pub(super) content: Vec<u8>,
 }
 
-/// The response to a job; `None` if the connection is to be closed without one.
+/// A finished job: the token of the request's connection, and the response, which is `None` if the
+/// connection is to be closed without a response.
 pub(super) struct Done {
     pub(super) token: u64,
     pub(super) answer: Option<(Response, ResponseContext)>,

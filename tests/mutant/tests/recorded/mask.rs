@@ -6,7 +6,8 @@ use regex::Regex;
 
 static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
-        // Current dates are masked. Dates of the past are part of a case and stay.
+        // Dates from 2000 on, and all dates in the format of RFC 850 (the second pattern), depend
+        // on the time of the run. Earlier dates are part of a case and stay.
         (r"\w{3}, \d\d \w{3} 20\d\d \d\d:\d\d:\d\d GMT", "DATE"),
         (r"\w+day, \d\d-\w{3}-\d\d \d\d:\d\d:\d\d GMT", "DATE"),
         (r#""[0-9a-f]{4,}(-[0-9a-f]+\.[0-9a-f]+-[0-9a-f]+)?(\\?)""#, "\"TAG$2\""),

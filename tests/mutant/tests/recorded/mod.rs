@@ -67,7 +67,6 @@ const FIXED_LINES_ONLY: &[(&str, &str)] = &[
 /// Failure texts by mutant name.
 type Texts = BTreeMap<String, String>;
 
-/// The recorded failures.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     directory: PathBuf,

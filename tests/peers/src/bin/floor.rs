@@ -1,14 +1,15 @@
 //! The floor: what the kernel alone costs.
 //!
-//! The program has one thread, one epoll instance (level-triggered), and nothing that a web server
-//! needs to know. It takes the length of a connection's first request (up to the first empty line)
-//! as the length of all requests that follow, so that it can count these without reading them, and
-//! answers each request with the same bytes. The program parses no request and refuses none, has no
-//! limit, no deadline, no clock (its `Date` is constant), and no files. A client that does not read
-//! its response immediately is disconnected.
+//! The program has one thread and one epoll instance (level-triggered). It takes the length of a
+//! connection's first request (up to the first empty line) as the length of all requests that
+//! follow, so it counts these by the number of bytes received, and answers each request with the
+//! same bytes. The program parses no request and refuses none, has no limit, no deadline, no clock
+//! (its `Date` is constant), and no files. A client that does not read its response immediately is
+//! disconnected.
 //!
-//! No server that makes these calls for each request can be cheaper. What a real server costs
-//! beyond this program is the cost of HTTP, and of what the server's author has added.
+//! Each round of the program calls epoll_wait(2) once, and recv(2) and send(2) for each connection
+//! with a request. No server that is built from these three calls can be cheaper. What a real
+//! server costs beyond this program is the cost of HTTP, and of what the server's author has added.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,5 +1,5 @@
-//! hyper 1 on tokio, all on one thread. Files are read with tokio's `File`, whose reads run on
-//! tokio's blocking threads; all these threads share one core.
+//! hyper 1 on tokio. One thread serves all connections, but does not read files: they are read with
+//! tokio's `File`, whose reads run on tokio's blocking threads. All these threads share one core.
 
 use std::convert::Infallible;
 use std::io;
@@ -47,7 +47,7 @@ async fn serve(listener: TcpListener, root: Rc<Path>) -> io::Result<()> {
             let _ = http1::Builder::new()
                 .pipeline_flush(true)
                 .serve_connection(TokioIo::new(socket), service)
-                .await; // An error means that the client misbehaved.
+                .await; // An error, such as a reset, ends only this connection.
         });
     }
 }

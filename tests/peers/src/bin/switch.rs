@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
-/// The processor time after which a measurement ends.
+/// The minimum processor time of a measurement.
 const ENOUGH: Duration = Duration::from_millis(20);
 /// The size of a stack, in bytes.
 const STACK: usize = 64 * 1024;
@@ -55,11 +55,12 @@ fn generator() -> f64 {
     })
 }
 
-/// Repeats `batch` until it has used [`ENOUGH`] processor time. Returns the nanoseconds of one
-/// repetition.
+/// Measures `batch`, whose argument is a number of iterations: doubles the number until one call
+/// uses at least [`ENOUGH`] processor time. Returns that call's processor time per iteration, in
+/// nanoseconds.
 fn repeat(mut batch: impl FnMut(u32)) -> f64 {
     let mut times = 1_000;
-    batch(times); // Warm up, for the sake of page faults and caches.
+    batch(times); // Warm up, so that first page faults and cold caches are not measured.
     loop {
         let before = cpu();
         batch(times);

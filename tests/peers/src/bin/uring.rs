@@ -23,7 +23,7 @@ use peers::{HELLO, TEXT, announce, listen, options};
 const BURST: usize = 128;
 /// Maximum number of requests to the kernel that can be submitted with one call.
 const SUBMISSIONS: u32 = 4096;
-/// Maximum number of completions that the kernel keeps until the program takes them.
+/// Number of entries in the completion queue.
 const COMPLETIONS: u32 = 32 * 1024;
 /// The number of buffers in the pool, a power of two. [`SIZE`] is the size of each buffer in bytes.
 const BUFFERS: u16 = 1024;

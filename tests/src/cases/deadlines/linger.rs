@@ -11,7 +11,7 @@ const THROWN_AWAY: &str =
     "Chapter 1, \"The answer that was thrown away\"; The contract, \"Limits\"";
 
 /// Sends a malformed request, and then one byte after another until the server has closed the
-/// connection. Returns the longest time between two of these bytes.
+/// connection. Returns the client's longest pause in sending.
 fn sends_on_while_it_lingers(ctx: &mut Ctx<'_>) -> CaseResult<Duration> {
     let mut client = ctx.client()?;
     client.send("nonsense\r\n\r\n")?;

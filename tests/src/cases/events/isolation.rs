@@ -51,8 +51,8 @@ fn share(ctx: &mut Ctx<'_>) -> Verdict {
             ctx.profile.model,
             Model::Events { .. } | Model::Spinning | Model::Coroutines
         ) {
-            // Servers of models without an event loop serve each client by a thread or process of
-            // its own, so the order of their responses is arbitrary.
+            // A server with a thread or process for each connection may answer the clients in any
+            // order, and so may an unknown server.
             continue;
         }
         ensure(

@@ -24,14 +24,15 @@ const CITE: &str = "fcntl(2), F_SETLEASE; open(2), O_NONBLOCK";
 /// Number of clients: more than a server has workers for files, and few enough for a server that
 /// has a worker for each client.
 const CLIENTS: usize = 12;
-/// Maximum number of attempts to lease a file.
+/// Maximum number of repeated attempts to lease a file.
 const TRIES: usize = 100_000;
 
 /// Creates a file, and holds a lease on it until the returned file is closed.
 ///
-/// The kernel refuses the lease with EAGAIN while the file is open for writing elsewhere: a child
-/// process that another case is starting may hold a copy of the descriptor until the child calls
-/// exec. So the function tries up to [`TRIES`] times.
+/// The kernel refuses the lease with EAGAIN while the file has another open descriptor. A child
+/// process that another case is starting may have inherited the descriptor with which the content
+/// was written, and holds it until the child calls exec. So the function tries again, up to
+/// [`TRIES`] times.
 pub(in crate::cases) fn cold(
     ctx: &Ctx<'_>,
     name: &str,

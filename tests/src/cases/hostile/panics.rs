@@ -8,8 +8,8 @@ use crate::cases::shutdown::assert_clean_exit;
 use crate::ctx::{echo, get, get_and_close};
 use crate::rlimits::Rlimits;
 
-/// Number of panics whose log lines fill a pipe that is not read: the pipe holds 4 KiB on Linux,
-/// and 64 KiB elsewhere.
+/// Number of panics whose log lines fill the server's standard error, a pipe that is not read. On
+/// Linux the suite shrinks this pipe to 4 KiB (F_SETPIPE_SZ); elsewhere the pipe holds 64 KiB.
 const MANY: usize = if cfg!(target_os = "linux") { 100 } else { 1100 };
 
 pub(super) const CASES: &[Case] = &[

@@ -1,8 +1,9 @@
 //! `Cache-Control` with `max-age`: which responses a cache may keep, and for how long.
 //!
-//! With `--max-age SECONDS`, a response with a file has `Cache-Control: max-age=SECONDS`; an HTML
-//! page has `no-cache`, because a page keeps its name when it changes; `/stats` has `no-store`; no
-//! refusal may be kept.
+//! With `--max-age SECONDS`, a response with a file has `Cache-Control: max-age=SECONDS`. An HTML
+//! page has `no-cache` instead: a page keeps its URL when it changes, whereas a changed style sheet
+//! or script can get a new URL, to which the page then refers. `/stats` has `no-store`. No refusal
+//! and no other route has `max-age`.
 
 use crate::case::Kind::{Contract, Must};
 use crate::case::{Case, Need, case};

@@ -28,8 +28,8 @@ use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 const BOOK_SECTION: &str =
     "Chapter 1, \"No descriptor left\"; The contract, \"Refusals\"";
 
-/// Connects clients until a client is not served. Returns the served clients, and the client that
-/// was not served, unless the server closed its connection with a 503.
+/// Connects up to `most` clients, until a client is not served. Returns the served clients, and the
+/// client that got no response, or `None` if the server refused the last client or served all.
 fn connect_until_not_served(
     ctx: &mut Ctx<'_>,
     most: usize,
@@ -57,7 +57,7 @@ fn connect_until_not_served(
                     client.assert_closed()?;
                     return Ok((served, None));
                 }
-                // Another case tests the status of a refusal; here any refusal is accepted.
+                // If `lenient` is set, the server may also refuse with a status other than 503.
                 if ctx.lenient && answer.status >= 400 {
                     return Ok((served, None));
                 }
@@ -173,8 +173,9 @@ pub(super) const CASES: &[Case] = &[
         // the client while that one has no descriptors.
         for &process in children.iter().filter(|_| children.len() > 1) {
             limit_descriptors(process, "0:")?;
-            // A process whose accept(2) fails for want of a descriptor tries again after a pause.
-            // When the second client connects, 200 ms after the first, it has done so.
+            // A process whose accept(2) fails for want of a descriptor pauses before it calls
+            // accept(2) again, for less than 200 ms in the book's servers. Check that another
+            // process serves a new client, both at once and after that pause.
             ctx.assert_healthy()?;
             std::thread::sleep(Duration::from_millis(200));
             ctx.assert_healthy()?;
@@ -235,9 +236,9 @@ pub(super) const CASES: &[Case] = &[
     .may_log()
     .book(BOOK_SECTION),
     case("out_of_descriptors_is_no_work", Security, "accept(2), EMFILE", "When the server runs out of descriptors while clients wait, it does not spin", |ctx| {
-        // On a very busy machine a minute may pass before the first client sends its next request,
-        // so the idle timeout is ten minutes.
         let limits = Rlimits { descriptors: Some(24), ..Rlimits::default() };
+        // On a very busy machine a minute may pass before the first client sends its second
+        // request, so the idle timeout is ten minutes.
         ctx.serve_with_rlimits(&[("idle-timeout", "600")], limits)?;
         let (served, waiting) = connect_until_not_served(ctx, 40)?;
         let mut more = Vec::new();

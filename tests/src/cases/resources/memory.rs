@@ -27,7 +27,7 @@ fn growth(ctx: &mut Ctx<'_>, clients: usize, bytes: &[u8]) -> CaseResult<u64> {
         client.wait_until_read();
         held.push(client);
     }
-    // When a new client has been served, the server has handled the earlier clients, too.
+    // Serving one more client gives the server time to handle what it has read from the others.
     ctx.assert_healthy()?;
     let after = known(proc::memory(pid))?;
     drop(held);
@@ -45,10 +45,10 @@ fn grows_less_than(
 ) -> Verdict {
     let each = match ctx.profile.model {
         // Each client's child process shares anonymous pages with the parent, and `memory` counts
-        // these pages again for each child: up to 1 MiB more is allowed.
+        // these pages again for each child, so the bound rises by 1 MiB per client.
         Model::ProcessPerClient => 1024,
         // The child processes exist before the clients connect, but each takes more memory when it
-        // first serves a client: up to 512 KiB more is allowed.
+        // first serves a client, so the bound rises by 512 KiB per client.
         Model::PoolOfProcesses => 512,
         _ => 128,
     };

@@ -23,7 +23,7 @@ pub fn first(bytes: &[u8]) -> Result<Option<(Request, usize)>, Malformed> {
     else {
         return Err(Malformed);
     };
-    let mut close = false; // everything else is the client's business
+    let mut close = false; // all fields except Connection are ignored
     for field in fields.lines() {
         let (name, value) = field.split_once(':').ok_or(Malformed)?;
         match name.to_ascii_lowercase().as_str() {
