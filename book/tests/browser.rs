@@ -3,120 +3,162 @@
 //! BOOK_SCREENS=1, a picture of every page is stored in target/book-screens/.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::webdriver::served::Served;
+use crate::webdriver::served::{RENDERED, Served};
 use crate::webdriver::{Browser, browser, keep, looked, problems};
 
 /// A script that skips every prediction and opens every folded box (`<details>`).
 const REVEAL: &str = "document.querySelectorAll('.lab-predict [type=button]').forEach((button) => button.click());
     document.querySelectorAll('details').forEach((box) => { box.open = true; })";
 
-/// A script that tests whether the page is shown in dark colors.
-const DARK: &str = "return document.documentElement.classList.contains('navy')";
+/// A JavaScript expression that is true if the page is shown in dark colors.
+const DARK: &str = "document.documentElement.classList.contains('navy')";
 
+/// The themes that a reader can choose besides the two that follow the system.
+const THEMES: [&str; 3] = ["rust", "coal", "ayu"];
+
+/// Each page has no problem in light and dark colors, with its forms for predictions and with the
+/// figures that these forms hide, nor in one of [`THEMES`]. It loads at most [`PAGE`] bytes, and hides
+/// what gives an answer away until the prediction is skipped.
 #[test]
 fn no_wide_page_has_a_problem() {
-    no_page_has_a_problem(1280, ["light", "dark"]);
+    let Some(browser) = browser() else { return };
+    let served = Served::start();
+    let (mut wrong, mut predicted) = (Vec::new(), 0);
+    for (page, theme) in served.pages().iter().zip(THEMES.iter().cycle()) {
+        let mut note = |state: &str, found: Vec<String>| {
+            wrong.extend(found.iter().map(|what| format!("{page}, {state}: {what}")));
+        };
+        browser.look(1280, "light");
+        note("light", problems(&browser, &served, page));
+        assert_eq!(browser.run(&format!("return {DARK}")), false, "{page} is dark");
+        let loaded = loaded(&browser);
+        let size: u64 = loaded.iter().map(|(_, size)| size).sum();
+        assert!(size <= PAGE, "{page} loads {size} bytes: {loaded:#?}");
+        assert_eq!(index(&loaded), None, "{page} loads the index unasked");
+        assert_eq!(answers(&browser, ""), NO_TEXT, "{page}: seen before the prediction");
+        choose(&browser, 1280, "dark");
+        note("dark", looked(&browser, &served.origin()));
+        browser.run(REVEAL);
+        assert_eq!(answers(&browser, "=== false"), NO_TEXT, "{page}: not seen after it");
+        predicted += usize::from(!answers(&browser, "").is_empty());
+        note("dark, figures", looked(&browser, &served.origin()));
+        keep_if_asked(&browser, page, "dark", 1280);
+        choose(&browser, 1280, "light");
+        note("light, figures", looked(&browser, &served.origin()));
+        keep_if_asked(&browser, page, "light", 1280);
+        // One theme a page is enough, because every colored element is on several pages.
+        browser.run(&format!("document.getElementById('mdbook-theme-{theme}').click()"));
+        settle(
+            &browser,
+            &format!("document.documentElement.classList.contains('{theme}')"),
+        );
+        note(theme, looked(&browser, &served.origin()));
+        browser.run("localStorage.clear()");
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+    assert!(predicted >= 6, "only {predicted} pages have figures to predict");
 }
 
+/// Each page is checked in dark colors with its forms for predictions, and in light colors with the
+/// figures that these forms hide: `no_wide_page_has_a_problem` checks all four combinations.
 #[test]
 fn no_narrow_page_has_a_problem() {
-    no_page_has_a_problem(400, ["dark", "light"]);
-}
-
-/// Requires that no page has a problem at the width `width`, in pixels, in either of the two color
-/// schemes `schemes`. Each page is checked first with its forms for predictions, and then with the
-/// figures that these forms hide.
-fn no_page_has_a_problem(width: u32, schemes: [&str; 2]) {
     let Some(browser) = browser() else { return };
     let served = Served::start();
     let mut wrong = Vec::new();
     for page in served.pages() {
         let mut note = |state: &str, found: Vec<String>| {
             wrong.extend(
-                found.iter().map(|what| format!("{page}, {width} px, {state}: {what}")),
+                found.iter().map(|what| format!("{page}, 400 px, {state}: {what}")),
             );
         };
-        browser.look(width, schemes[0]);
-        note(schemes[0], problems(&browser, &served, &page));
-        assert_eq!(
-            browser.run(DARK),
-            schemes[0] == "dark",
-            "{page} has the wrong colors"
-        );
-        choose(&browser, width, schemes[1]);
-        note(schemes[1], looked(&browser, &served.origin()));
+        browser.look(400, "dark");
+        note("dark", problems(&browser, &served, &page));
+        assert_eq!(browser.run(&format!("return {DARK}")), true, "{page} is not dark");
         browser.run(REVEAL);
-        for scheme in [schemes[1], schemes[0]] {
-            choose(&browser, width, scheme);
-            note(&format!("{scheme}, figures"), looked(&browser, &served.origin()));
-            if std::env::var_os("BOOK_SCREENS").is_some() {
-                let name = page.replace('/', "-").replace(".html", "");
-                keep(&browser, &format!("{name}-{scheme}-{width}"));
-            }
-        }
+        keep_if_asked(&browser, &page, "dark", 400);
+        choose(&browser, 400, "light");
+        note("light, figures", looked(&browser, &served.origin()));
+        keep_if_asked(&browser, &page, "light", 400);
         browser.run("localStorage.clear()");
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// Stores a picture of the page if the environment variable `BOOK_SCREENS` asks for it.
+fn keep_if_asked(browser: &Browser, page: &str, scheme: &str, width: u32) {
+    if std::env::var_os("BOOK_SCREENS").is_some() {
+        let name = page.replace('/', "-").replace(".html", "");
+        keep(browser, &format!("{name}-{scheme}-{width}"));
+    }
 }
 
 /// Changes the color scheme that the system prefers, and waits until the open page shows the colors
-/// of that scheme. The page's transitions are ended at once, because the browser would paint the
-/// page sixty times a second while its colors fade.
+/// of that scheme.
 fn choose(browser: &Browser, width: u32, scheme: &str) {
     browser.look(width, scheme);
+    settle(browser, &format!("{DARK} === {}", scheme == "dark"));
+}
+
+/// Waits until the JavaScript expression `is_shown` is true and the page's transitions have ended.
+/// The transitions are ended at once, because the browser would paint the page sixty times a second while its
+/// colors fade.
+fn settle(browser: &Browser, is_shown: &str) {
     browser.wait_until(&format!(
         "document.getAnimations().forEach((one) => one.finish());
-         {DARK} === {} && document.getAnimations().length === 0",
-        scheme == "dark"
+         return {is_shown} && document.getAnimations().length === 0"
     ));
 }
 
-/// Each page loads at most [`PAGE`] bytes, and has no problem in one of the themes `rust`, `coal`
-/// and `ayu` (in turn). While a prediction is open, the page hides the figure and the text that
-/// give the prediction's answer away, both if the lab's scripts run and if scripts are disabled.
+/// The value of [`answers`] if no text is found.
+const NO_TEXT: [String; 0] = [];
+
+/// Returns the beginnings of the texts and figures that give away the answers to the open page's
+/// predictions, if `checkVisibility()` followed by `which` is true for them.
+fn answers(browser: &Browser, which: &str) -> Vec<String> {
+    let found = browser.run(&format!(
+        "return [...document.querySelectorAll('.told, .measured')].filter((e) => e.closest('.told') !== null
+             && e.checkVisibility() {which}).map((e) => e.innerText.slice(0, 60))"
+    ));
+    serde_json::from_value(found).expect("texts")
+}
+
+/// A page hides the figures and texts that give an answer away while scripts are disabled, too. Only
+/// pages that have such figures or texts are opened.
 #[test]
-fn pages_are_light_hide_answers_and_have_other_themes() {
+fn pages_hide_answers_without_scripts_too() {
     let Some(browser) = browser() else { return };
     let served = Served::start();
     browser.look(1280, "light");
-    let seen = |which: &str| {
-        let found = browser.run(&format!(
-            "return [...document.querySelectorAll('.told, .measured')].filter((e) => e.closest('.told') !== null
-                 && e.checkVisibility() {which}).map((e) => e.innerText.slice(0, 60))"
-        ));
-        serde_json::from_value::<Vec<String>>(found).expect("texts")
-    };
-    let none: [String; 0] = [];
-    let mut pages = 0;
-    let mut wrong = Vec::new();
-    // Opening each page in only one theme is enough, because every colored element is on several
-    // pages.
-    for (page, theme) in served.pages().iter().zip(["rust", "coal", "ayu"].iter().cycle())
-    {
-        browser.scripts(false);
-        browser.open(&served.url(page));
-        assert_eq!(seen(""), none, "{page}: seen before the prediction, without scripts");
-        browser.run(&format!("localStorage.setItem('mdbook-theme', '{theme}')"));
-        browser.scripts(true);
-        for what in problems(&browser, &served, page) {
-            wrong.push(format!("{page}, {theme}: {what}"));
-        }
-        let chosen = "return document.documentElement.classList.contains";
-        assert_eq!(browser.run(&format!("{chosen}('{theme}')")), true, "{page}");
-        let loaded = loaded(&browser);
-        let size: u64 = loaded.iter().map(|(_, size)| size).sum();
-        assert!(size <= PAGE, "{page} loads {size} bytes: {loaded:#?}");
-        assert_eq!(index(&loaded), None, "{page} loads the index unasked");
-        assert_eq!(seen(""), none, "{page}: seen before the prediction");
-        browser.run(REVEAL);
-        assert_eq!(seen("=== false"), none, "{page}: not seen after it");
-        pages += usize::from(!seen("").is_empty());
-        browser.run("localStorage.clear()");
+    browser.scripts(false);
+    let mut pages = served.pages();
+    pages.retain(|page| {
+        let text = fs::read_to_string(Path::new(RENDERED).join(page)).expect("a page");
+        ["told", "measured"].iter().any(|class| text.contains(class))
+    });
+    for page in pages {
+        browser.open(&served.url(&page));
+        assert_eq!(answers(&browser, ""), NO_TEXT, "{page}: seen before the prediction");
     }
-    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
-    assert!(pages >= 6, "only {pages} pages have figures to predict");
+}
+
+/// A page opens in the theme that was chosen on another page.
+#[test]
+fn a_chosen_theme_is_kept() {
+    let Some(browser) = browser() else { return };
+    let served = Served::start();
+    browser.look(1280, "light");
+    for theme in THEMES {
+        browser.open(&served.url("contract.html"));
+        browser.run(&format!("document.getElementById('mdbook-theme-{theme}').click()"));
+        browser.open(&served.url("how-to-use.html"));
+        let is_shown =
+            format!("return document.documentElement.classList.contains('{theme}')");
+        assert_eq!(browser.run(&is_shown), true, "{theme}");
+    }
 }
 
 #[test]

@@ -200,8 +200,9 @@ pub fn respond(request: &Request<'_>) -> Response {
             Response { delay, ..Response::ok(TEXT, format!("slept {ms} ms\n")) }
         }
         ("/bytes/", Some(n @ ..=MAX_BYTES)) => {
-            let bytes = LINE.iter().copied().cycle().take(n);
-            Response::ok(BYTES, bytes.collect::<Vec<_>>())
+            let mut bytes = LINE.repeat(n.div_ceil(LINE.len()));
+            bytes.truncate(n);
+            Response::ok(BYTES, bytes)
         }
         ("/sleep/" | "/bytes/", _) => Response::error(400, "no number, or too large"),
         _ => Response::error(404, "no such route"),

@@ -66,8 +66,8 @@ enum Then {
 pub struct Connection<T> {
     transport: T,
     state: State,
-    /// Whether the socket may have something to read. Some pollers report readiness only
-    /// once, so this field keeps it until a read shows that the socket is drained.
+    /// Whether the socket may have something to read. Some pollers report readiness
+    /// only once, so this field keeps it until a read shows that the socket is drained.
     readable: bool,
     /// Whether end of file may follow the received bytes, so that a short read does not
     /// mean that the socket is drained.

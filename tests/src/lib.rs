@@ -125,17 +125,29 @@ fn run(
     {
         trials.retain(|(.., trial)| trial.name().starts_with(filter));
     }
-    let conclusion = libtest_mimic::run(&arguments, longest_first(trials));
+    let conclusion = libtest_mimic::run(&arguments, waits_spread(trials));
     lists.save()?;
     Ok(!conclusion.has_failed())
 }
 
-/// Sorts trials (named tests), each given with its duration in seconds and its index: the longest
-/// trials come first, and trials with the same duration and index (one case on several servers) are
-/// neighbors.
-pub fn longest_first(mut trials: Vec<(u8, usize, Trial)>) -> Vec<Trial> {
+/// Orders trials (named tests), each given with its duration in seconds and its index, so that no
+/// long trial still runs when all others have ended, and the processors have work in the meantime.
+///
+/// The trials that wait (those of one second or more) come longest first, and the others, in the
+/// order of their indices, are spread evenly between them: a long wait is short beside a few
+/// hundred trials that only compute. Trials with the same duration and index (one case on several
+/// servers) are neighbors.
+pub fn waits_spread(mut trials: Vec<(u8, usize, Trial)>) -> Vec<Trial> {
     trials.sort_by_key(|&(seconds, index, _)| (Reverse(seconds), index));
-    trials.into_iter().map(|(.., trial)| trial).collect()
+    let split = trials.partition_point(|&(seconds, ..)| seconds > 0);
+    let quick = trials.split_off(split);
+    let (waits, rest) = (trials.len(), quick.len());
+    // The positions are fractions of the whole, i / waits and i / rest, multiplied by both numbers.
+    let waiting = trials.into_iter().enumerate().map(|(i, trial)| (i * rest, trial));
+    let quick = quick.into_iter().enumerate().map(|(i, trial)| (i * waits, trial));
+    let mut all: Vec<_> = waiting.chain(quick).collect();
+    all.sort_by_key(|&(position, _)| position);
+    all.into_iter().map(|(_, (.., trial))| trial).collect()
 }
 
 /// Returns the cases for one server as trials (named tests), each with its duration in seconds and

@@ -91,6 +91,19 @@ impl Client {
         Ok(false)
     }
 
+    /// Sends pieces as [`Client::drip`] does, but no more of them than the suite's timeout allows: a
+    /// server that has not reacted by then counts as hung. Returns what `drip` returns.
+    pub fn drip_until_timeout(
+        &mut self,
+        bytes: impl AsRef<[u8]>,
+        size: usize,
+        pause: Duration,
+    ) -> CaseResult<bool> {
+        let bytes = bytes.as_ref();
+        let most = size * timeout().div_duration_f64(pause) as usize;
+        self.drip(&bytes[..bytes.len().min(most)], size, pause)
+    }
+
     /// Sends all bytes, the last of them in one segment with the FIN: MSG_MORE holds the bytes back
     /// until the sending side is shut down (send(2)).
     pub fn send_and_half_close(&mut self, bytes: &[u8]) -> Verdict {

@@ -129,7 +129,7 @@ impl Lists {
     }
 
     /// Returns the trials of a server, each with its duration in seconds and its index: see
-    /// [`longest_first`](crate::longest_first).
+    /// [`waits_spread`](crate::longest_first).
     ///
     /// # Errors
     ///

@@ -616,7 +616,7 @@ fn grading_is_refused_where_it_would_not_be_safe() -> anyhow::Result<()> {
 }
 
 #[test]
-fn the_plan_is_proved() -> anyhow::Result<()> {
+fn a_plan_is_proved() -> anyhow::Result<()> {
     let plan = assignment().join("PLAN.toml");
     let output = Command::new(COURSE).arg("check").arg(plan).output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

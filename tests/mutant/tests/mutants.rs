@@ -15,10 +15,10 @@ use client_suite::cases;
 use client_suite::cleanup;
 use client_suite::environment;
 use client_suite::judge::{DocumentRoot, Outcome, Strictness, judge};
-use client_suite::longest_first;
 use client_suite::profile::{Model, ServerProfile};
 use client_suite::target::Target;
 use client_suite::timeout::with_timeout;
+use client_suite::waits_spread;
 use client_suite::wrappers::Wrappers;
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -78,7 +78,7 @@ fn run(mut arguments: Arguments) -> io::Result<bool> {
     let wrappers = Wrappers::new()?;
     // Many more trials run at once than there are processors, because most cases only wait, and a
     // mutant that hangs uses no processor time.
-    arguments.test_threads.get_or_insert(64);
+    arguments.test_threads.get_or_insert(96);
     let recorded = Arc::new(Recorded::open()?);
     // The mutants are judged before the correct server because they take longest: many of them hang
     // until the timeout.
@@ -137,7 +137,7 @@ fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Tria
     let by_events = all(true)
         .filter(event_cases)
         .map(|case| trial("correct-events", &events, true, case));
-    Ok(longest_first(by_threads.chain(by_events).collect()))
+    Ok(waits_spread(by_threads.chain(by_events).collect()))
 }
 
 /// Returns a trial for each mutant. It passes if the mutant fails the case that the table of
@@ -172,7 +172,7 @@ fn broken(
     let environment =
         Trial::test("recorded::same_in_another_environment", recorded::environment::same);
     let trials: io::Result<_> = MUTATIONS.iter().enumerate().map(trial).collect();
-    Ok(longest_first(trials?).into_iter().chain([nothing_stale, environment]).collect())
+    Ok(waits_spread(trials?).into_iter().chain([nothing_stale, environment]).collect())
 }
 
 /// Judges a mutant by its case, and compares the failure with the recorded text.

@@ -15,7 +15,6 @@ use std::time::Duration;
 use crate::case::{Case, Need};
 use crate::client::Client;
 use crate::ctx::Ctx;
-use crate::timeout::timeout;
 use crate::verdict::{Verdict, ensure};
 
 /// The cases about deadlines, in the order in which a connection goes through the phases.
@@ -30,8 +29,7 @@ const PLAIN: &[Need] = &[Need::Plaintext];
 /// responds with 408 and closes before the last piece is sent. The client stops sending
 /// after the suite's timeout: a server that waits longer counts as hung.
 fn cut_while_dripping(client: &mut Client, bytes: &[u8], size: usize) -> Verdict {
-    let most = size * timeout().div_duration_f64(PACE) as usize;
-    let cut = client.drip(&bytes[..bytes.len().min(most)], size, PACE)?;
+    let cut = client.drip_until_timeout(bytes, size, PACE)?;
     ensure(
         cut,
         "a response before the client has sent its last byte",

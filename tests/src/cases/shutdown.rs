@@ -313,7 +313,7 @@ pub(super) const CASES: &[Case] = &[
             client.send("GET /plaintext HTTP/1.1\r\nX-Long: ")?;
             wait_until_server_read(ctx, &client)?;
             terminate(ctx)?;
-            let cut = client.drip([b'v'; 500], 1, Duration::from_millis(50))?;
+            let cut = client.drip_until_timeout([b'v'; 500], 1, Duration::from_millis(50))?;
             ensure(cut, "the end of the connection before the client has sent its last byte", "the connection was still open after the last byte")?;
             assert_clean_exit(ctx)
         },

@@ -81,7 +81,7 @@ pub(super) const CASES: &[Case] = &[
             ctx.serve(&[("body-timeout", "1"), ("body-rate", "0")])?;
             let mut client = ctx.client()?;
             client.send(request("PUT", "/plaintext", "Content-Length: 100000\r\n"))?;
-            let cut = client.drip([b'x'; 600], 1, PACE)?;
+            let cut = client.drip_until_timeout([b'x'; 600], 1, PACE)?;
             ensure(
                 cut,
                 "a response before the client has sent its last byte",
