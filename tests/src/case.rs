@@ -110,8 +110,9 @@ pub struct Case {
     pub without: Option<(Capability, Run)>,
     /// The largest number of clients that the case connects at the same time; 1 for most cases.
     pub clients: usize,
-    /// The approximate duration of the case, in whole seconds. The longest cases are started first,
-    /// so that no long case still runs when all other cases have ended.
+    /// The approximate duration of the case, in whole seconds. Among the cases of one second or
+    /// more, the longest are started first, so that no long case still runs when all others have
+    /// ended.
     pub seconds: u8,
     /// The models of servers that the case applies to; empty if the case applies to all models.
     pub only: &'static [Model],

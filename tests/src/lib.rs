@@ -130,19 +130,20 @@ fn run(
     Ok(!conclusion.has_failed())
 }
 
-/// Orders trials (named tests), each given with its duration in seconds and its index, so that no
-/// long trial still runs when all others have ended, and the processors have work in the meantime.
+/// Orders trials (named tests), each given with its duration in seconds and its index. The threads
+/// that run the trials take them in this order.
 ///
-/// The trials that wait (those of one second or more) come longest first, and the others, in the
-/// order of their indices, are spread evenly between them: a long wait is short beside a few
-/// hundred trials that only compute. Trials with the same duration and index (one case on several
-/// servers) are neighbors.
+/// Trials of one second or more mostly wait. They come longest first, so that no long one still runs
+/// when all other trials have ended. The shorter trials are spread evenly between them, so that the
+/// processors have work from the first second to the last. Trials with the same duration and index
+/// (one case on several servers) are neighbors.
 pub fn waits_spread(mut trials: Vec<(u8, usize, Trial)>) -> Vec<Trial> {
     trials.sort_by_key(|&(seconds, index, _)| (Reverse(seconds), index));
     let split = trials.partition_point(|&(seconds, ..)| seconds > 0);
     let quick = trials.split_off(split);
     let (waits, rest) = (trials.len(), quick.len());
-    // The positions are fractions of the whole, i / waits and i / rest, multiplied by both numbers.
+    // The positions i / waits and i / rest are fractions of the whole; both are multiplied by
+    // waits * rest.
     let waiting = trials.into_iter().enumerate().map(|(i, trial)| (i * rest, trial));
     let quick = quick.into_iter().enumerate().map(|(i, trial)| (i * waits, trial));
     let mut all: Vec<_> = waiting.chain(quick).collect();

@@ -129,7 +129,7 @@ impl Lists {
     }
 
     /// Returns the trials of a server, each with its duration in seconds and its index: see
-    /// [`waits_spread`](crate::longest_first).
+    /// [`waits_spread`](crate::waits_spread).
     ///
     /// # Errors
     ///
@@ -191,8 +191,8 @@ fn trials_for(
         let expected = list.get(&case.full_name()).cloned();
         let fails = expected.as_ref().is_some_and(|line| line.verdict == "fail");
         // A case that is expected to fail may take all of its timeout, and a case about a deadline
-        // takes ten seconds, because the suite cannot shorten a small server's deadlines. Cases of
-        // both kinds are started first.
+        // takes ten seconds, because the suite cannot shorten a small server's deadlines. Both
+        // count as the longest cases.
         let waits = fails || case.family == "deadlines";
         let patience = if fails { TIMEOUT_OF_FAILURES } else { timeout::timeout() };
         let name = format!("{}::{}", server.name, case.full_name());
