@@ -30,7 +30,7 @@ impl Listings {
         Self { checkout: checkout.to_owned(), shown: BTreeSet::new() }
     }
 
-    /// Rewrites each block of a page that includes Rust code. `page` is the path of the page's
+    /// Rewrites each block into which a page includes Rust code. `page` is the path of the page's
     /// file.
     ///
     /// An include directive that cannot be resolved stays unchanged; mdBook and the checks report

@@ -7,7 +7,7 @@ mod verdicts;
 use ch01_blocking::http::{Inbox, Limits, Parsed};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use verdicts::{Precondition, are_the_same_however_cut, small_limits, verdicts};
+use verdicts::{Verdict, are_the_same_however_cut, small_limits, verdicts};
 
 /// Returns a proptest strategy for pieces of requests, valid and malformed.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
@@ -88,7 +88,7 @@ fn every_byte_boundary() {
     let limits = Limits::default();
     let whole = verdicts(burst, &[], &limits);
     assert_eq!(whole.len(), 4, "{whole:?}");
-    assert!(matches!(&whole[1], Precondition::Request { body, .. } if body == b"hello!"));
+    assert!(matches!(&whole[1], Verdict::Request { body, .. } if body == b"hello!"));
     for first in 1..burst.len() {
         for second in 1..burst.len() - first {
             assert_eq!(

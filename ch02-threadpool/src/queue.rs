@@ -84,8 +84,8 @@ impl<T> Queue<T> {
         !state.unwrap_or_else(PoisonError::into_inner).ending
     }
 
-    /// Ends all waits for room. A job may still be queued afterwards: the workers run
-    /// until the queue is closed.
+    /// Ends all waits for room: they return false. Jobs can still be added afterwards,
+    /// because the workers run until the queue is closed.
     pub fn end(&self) {
         self.lock().ending = true;
         self.room.notify_all();

@@ -64,7 +64,7 @@ pub struct Timers {
     /// `start`.
     now: u64,
     entries: Vec<Entry>,
-    /// The slots of all dials, one dial after another.
+    /// The slots of all dials (the wheels of one step size each), one dial after another.
     slots: [Slot; SLOTS * DIALS],
     /// For each dial, one bit per slot: set if the slot is not empty.
     occupied: [u64; DIALS],
@@ -152,8 +152,8 @@ impl Timers {
         let now = now.saturating_duration_since(self.start).as_millis();
         let now = u64::try_from(now).unwrap_or(u64::MAX);
         while let Some((at, slot)) = self.first_slot().filter(|slot| slot.0 <= now) {
-            // Slots are emptied in the order of their times even if the event loop is
-            // late, with `self.now` set to the time of the slot.
+            // Even if the event loop is late, the slots are emptied in the order of their
+            // times, and meanwhile `self.now` is not later than the slot's time.
             self.now = self.now.max(at);
             let mut index = self.empty(slot).first;
             while index != NONE {

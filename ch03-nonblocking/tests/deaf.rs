@@ -85,8 +85,8 @@ fn a_failed_registration_of_the_listener_is_retried() -> io::Result<()> {
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         setrlimit(Resource::RLIMIT_NOFILE, 3, hard)?;
         connect(client.as_raw_fd(), &SockaddrStorage::from(address))?;
-        // The loop accepts the first client before its failing attempt to register the listener,
-        // and the second client after the next attempt.
+        // Each of the two visits shows that the loop accepts clients: the first before the loop
+        // fails to register the listener, the second after the loop's next attempt.
         let visits =
             visit(client.into()).and_then(|()| visit(TcpStream::connect(address)?));
         stopper.stop()?;

@@ -26,15 +26,15 @@
 //!                             Registration::report ──► Scheduler::notify ──► run queue
 //!                                  │
 //!                             Scheduler::run_task
-//!                                  ├──► resume: park returns, then wait, and fill goes on
-//!                                  └──► poll:   fill goes on behind its .await
+//!                                  ├──► resume: park returns, wait returns, fill goes on
+//!                                  └──► poll:   fill goes on after its .await
 //! ```
 //!
 //! No wake-up is lost between the failed read and the wait: the poller runs only when no task does,
-//! and `report` remembers an event in the descriptor's `Registration`, until a read was short or
-//! would block and `read_short` or `would_block` clears it. Wake-ups from other threads arrive in
-//! the runtime's `RemoteQueue` (`runtime/remote.rs`): the runtime announces that it will sleep
-//! before it takes these wake-ups (`Scheduler::prepare_to_wait`), and a task's `ScheduledFlag` is
+//! and `report` remembers an event in the descriptor's `Registration`. `read_short` clears it after
+//! a short read, and `would_block` after a read that would block. Wake-ups from other threads arrive
+//! in the runtime's `RemoteQueue` (`runtime/remote.rs`): the runtime first announces that it will
+//! sleep, and then takes these wake-ups (`Scheduler::prepare_to_wait`). A task's `ScheduledFlag` is
 //! cleared before the task runs.
 //!
 //! An idle connection has no task, no stack and no buffers. The server keeps it in a slab. To the

@@ -32,8 +32,8 @@ pub struct Ctx<'a> {
     /// [`Strictness::Refusal`](crate::judge::Strictness::Refusal), and for a security case under
     /// [`Strictness::Standards`](crate::judge::Strictness::Standards).
     pub lenient: bool,
-    /// Whether a refusal that ends the connection ends the case: see
-    /// [`crate::judge::Strictness::Refusal`].
+    /// Whether the case ends, as skipped, when the server refuses a request and closes the
+    /// connection: see [`crate::judge::Strictness::Refusal`].
     pub refusal_ends_case: bool,
     /// The largest number of clients that the case connects at the same time.
     pub at_once: usize,

@@ -68,7 +68,7 @@ impl Counts {
         self.broken + self.missing + self.not_reached
     }
 
-    /// Returns whether the server passes: it fails no case, and keeps at least one promise.
+    /// Returns whether the server passes: it fails no case, and passes at least one.
     pub fn pass(self) -> bool {
         self.failures() == 0 && self.kept > 0
     }

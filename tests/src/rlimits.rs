@@ -16,14 +16,16 @@ pub fn users() -> Range<u32> {
 /// Resource limits of a process, which the kernel enforces (getrlimit(2)).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rlimits {
-    /// Maximum number of open descriptors (`RLIMIT_NOFILE`, soft and hard); `None` sets no limit.
+    /// Maximum number of open descriptors (`RLIMIT_NOFILE`, soft and hard); `None` leaves the limits
+    /// as they are.
     pub descriptors: Option<u32>,
-    /// Maximum number of processes and threads (`RLIMIT_NPROC`); `None` sets no limit. With a
-    /// limit, the server runs as an unprivileged user, because the limit does not apply to root.
+    /// Maximum number of processes and threads (`RLIMIT_NPROC`); `None` leaves the limit as it is.
+    /// With a limit, the server runs as an unprivileged user, because the limit does not apply to
+    /// root.
     pub processes: Option<u32>,
-    /// Maximum size of the address space in KiB (`RLIMIT_AS`); `None` sets no limit.
+    /// Maximum size of the address space in KiB (`RLIMIT_AS`); `None` leaves the limit as it is.
     pub memory: Option<u32>,
-    /// Maximum number of queued signals (`RLIMIT_SIGPENDING`); `None` sets no limit.
+    /// Maximum number of queued signals (`RLIMIT_SIGPENDING`); `None` leaves the limit as it is.
     pub pending_signals: Option<u32>,
     /// Whether file permissions apply to the server: it then runs as an unprivileged user, because
     /// root bypasses them.

@@ -3,20 +3,19 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::RawFd;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 /// Sets close-on-exec, so that the programs that this process starts do not inherit the descriptor.
 /// A descriptor that is not open is not an error.
 pub(crate) fn set_cloexec(descriptor: RawFd) -> io::Result<()> {
-    // SAFETY: the descriptor is not -1, because the only caller passes numbers above 2.
-    // `borrow_raw` also demands an open descriptor; if this one has been closed, the only use of
-    // the borrow, fcntl with F_SETFD, fails with EBADF and changes nothing.
-    let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
-    match fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)) {
+    // SAFETY: F_SETFD takes an integer, so the kernel accesses no memory of this process. If the
+    // descriptor is not open, the call fails with EBADF and changes nothing.
+    let done = unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
+    match Errno::result(done) {
         Ok(_) | Err(Errno::EBADF) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -39,7 +38,6 @@ pub(crate) fn reset_to_default(signal: Signal) -> io::Result<()> {
 /// Fails as fcntl(2) does: if the file system has no leases, or if the file is open elsewhere.
 #[cfg(target_os = "linux")]
 pub(crate) fn lease(file: &File) -> io::Result<()> {
-    use nix::libc;
     use std::os::fd::AsRawFd as _;
     /// The fcntl(2) command that chooses the signal for a descriptor's events. The libc crate lacks
     /// it (`asm-generic/fcntl.h`).

@@ -3,7 +3,7 @@
 //!
 //! This server limits neither the number of threads nor the duration of the stop. At
 //! the stop it does not distinguish an idle connection from one in the middle of a
-//! request: half a request is cut off.
+//! request: a request that has not arrived completely gets no answer.
 
 use ch01_blocking::small::{self, deadline::DeadlineStream, signals};
 use nix::sys::signal::Signal;

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// Number of lines dropped since the last line that was written.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Writes one line to standard error, or drops the line if there is no room for it.
+/// Writes one line to standard error, or drops the line if the write would block.
 /// Each line is one write, so that the lines of several threads and processes do not
 /// mix.
 pub fn line(text: &str) {

@@ -6,7 +6,7 @@ use ch01_blocking::http::{Budget, Inbox, Limits, Parsed};
 /// The result of parsing one message: a complete request or a refusal. Unlike [`Parsed`]
 /// the value owns its data, so that results can be collected and compared.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Precondition {
+pub(crate) enum Verdict {
     Request { head: String, body: Vec<u8> },
     Refused(u16, &'static str),
 }
@@ -38,11 +38,7 @@ pub(crate) fn are_the_same_however_cut(input: &[u8]) {
 /// Feeds the bytes to an inbox in pieces, and returns the results. `cuts` lists the
 /// sizes of the pieces, and is repeated as necessary; if it is empty, there is one
 /// piece.
-pub(crate) fn verdicts(
-    bytes: &[u8],
-    cuts: &[usize],
-    limits: &Limits,
-) -> Vec<Precondition> {
+pub(crate) fn verdicts(bytes: &[u8], cuts: &[usize], limits: &Limits) -> Vec<Verdict> {
     let mut inbox = Inbox::new();
     let mut said = Vec::new();
     let mut rest = bytes;
@@ -66,7 +62,7 @@ pub(crate) fn verdicts(
             piece = &piece[n..];
             loop {
                 match inbox.next(limits) {
-                    Parsed::Complete(request) => said.push(Precondition::Request {
+                    Parsed::Complete(request) => said.push(Verdict::Request {
                         head: format!(
                             "{:?} {} {:?} {:?} {} {:?}",
                             request.method,
@@ -80,7 +76,7 @@ pub(crate) fn verdicts(
                     }),
                     Parsed::Partial { .. } => break,
                     Parsed::Refused(why) => {
-                        said.push(Precondition::Refused(why.status, why.reason));
+                        said.push(Verdict::Refused(why.status, why.reason));
                         return said;
                     }
                 }

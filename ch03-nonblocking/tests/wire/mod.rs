@@ -29,8 +29,8 @@ use tempfile::TempDir;
 
 /// Number of received bytes after which the client closes, so that each run is short.
 const ENOUGH: usize = 60_000;
-/// Maximum number of bytes that a connection moves in one turn: so small that most runs
-/// take several turns.
+/// Maximum number of bytes that a connection reads and writes in one call of its state
+/// machine: so small that most tests need several calls.
 const IO_BUDGET: usize = 8_000;
 
 /// Returns a directory with a small and a large file.

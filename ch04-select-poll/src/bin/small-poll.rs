@@ -76,8 +76,8 @@ impl Server {
         list
     }
 
-    /// Returns how long the next call of poll(2) may block: until a connection is due
-    /// or the pause ends, or without limit (`None`).
+    /// Returns how long the next call of poll(2) may block: until the first deadline of
+    /// a connection or the end of the pause in accepting. `None`: without limit.
     fn timeout(&self) -> Option<Duration> {
         let due = self.connections.iter().map(|(connection, _)| connection.due());
         let first = due.chain(self.pause).min()?;

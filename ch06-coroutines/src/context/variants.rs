@@ -220,7 +220,8 @@ pub struct ByReturn;
 impl Form for ByReturn {
     #[inline(always)]
     unsafe fn switch(to: SavedSp) -> SavedSp {
-        // SAFETY: the caller promises that `by_return` has left the stack at `to`, which exists.
+        // SAFETY: the caller promises that `by_return` has suspended a stack whose saved pointer is
+        // `to`, and that this stack still exists.
         unsafe { by_return(to) }
     }
 }
@@ -232,7 +233,8 @@ pub struct ByJump;
 impl Form for ByJump {
     #[inline(always)]
     unsafe fn switch(to: SavedSp) -> SavedSp {
-        // SAFETY: the caller promises that `by_jump` has left the stack at `to`, which exists.
+        // SAFETY: the caller promises that `by_jump` has suspended a stack whose saved pointer is
+        // `to`, and that this stack still exists.
         unsafe { by_jump(to) }
     }
 }
@@ -250,7 +252,8 @@ impl Form for Inlined {
 
     #[inline(always)]
     unsafe fn switch(to: SavedSp) -> SavedSp {
-        // SAFETY: the caller promises that `switch` has left the stack at `to`, which exists.
+        // SAFETY: the caller promises that `switch` has suspended a stack whose saved pointer is
+        // `to`, and that this stack still exists.
         unsafe { switch(to, 0) }.from
     }
 }

@@ -95,7 +95,8 @@ pub struct Step {
     pub minutes: u32,
     /// The name of the program that the step's gate judges.
     pub program: String,
-    /// The families or full names of cases that may be in the gate.
+    /// The families or full names of cases from which the step's gate (the cases that must pass)
+    /// is chosen.
     #[serde(default)]
     pub cases: Vec<String>,
     /// Cases, by their full names, and tests that must pass when the hole is filled, and may pass

@@ -168,7 +168,7 @@ impl Parser {
         if cached {
             *bytes = &bytes[cache.bytes.len()..];
         } else {
-            // Only the new bytes are searched for the empty line, and the last three old ones, in
+            // The empty line is searched for in the new bytes and in the last three old ones, in
             // which it may begin.
             let from = self.head.len().saturating_sub(3);
             let old = self.head.len();

@@ -29,8 +29,8 @@ impl Requests {
         }
     }
 
-    /// Returns the bytes that the client `index` sends, one or more equal requests, and the length
-    /// of one request in bytes.
+    /// Returns the bytes that the client `index` sends (one or more equal requests), and the length
+    /// of one of these requests in bytes.
     #[inline]
     pub(super) fn of(&self, index: usize) -> (&[u8], usize) {
         if index < self.holding {

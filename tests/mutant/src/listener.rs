@@ -126,7 +126,7 @@ fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
         return TcpListener::bind(listen);
     }
     // The socket is created without SOCK_CLOEXEC: macOS does not have this flag, and the only child
-    // processes, the preforked workers, have the listening socket anyway.
+    // processes, the preforked workers, are given the listening socket as standard input anyway.
     let (family, flags) = (AddressFamily::Inet, SockFlag::empty());
     let socket = socket::socket(family, SockType::Stream, flags, None)?;
     let SocketAddr::V4(listen) = listen else {
@@ -199,7 +199,8 @@ fn accept_all(listener: &TcpListener, server: &Arc<Server>, pool: Option<&Arc<Po
                 }
                 reject_without_descriptor(listener, server, &mut spare);
             }
-            // The client disconnected before it was accepted, so there is nothing to serve.
+            // Any other error, such as that of a client that disconnected before it was accepted,
+            // leaves nothing to serve.
             Err(_) => {}
         }
     }

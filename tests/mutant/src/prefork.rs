@@ -2,7 +2,7 @@
 //!
 //! Each worker is this program again, with the listening socket as its standard input, and
 //! serves one client at a time. Each process has its own counters, so the cases about counters
-//! are judged with threads.
+//! judge the server with threads instead.
 
 use std::env;
 use std::fs::File;

@@ -69,7 +69,7 @@ pub(super) fn freeze(ctx: &mut Ctx<'_>) -> Verdict {
     })
 }
 
-/// The deadline in the cases that stop the server's process, in seconds.
+/// The server's timeouts in the cases that freeze its process with SIGSTOP, in seconds.
 const DEADLINE: &str = "2";
 const BEYOND_IT: Duration = Duration::from_millis(2200);
 

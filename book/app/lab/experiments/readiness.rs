@@ -20,8 +20,8 @@ const COUNTS: [usize; 4] = [10, 100, 1_000, 10_000];
 /// The numbers of descriptors that a poller watches. Quick and full runs both use the numbers for
 /// which there are [`PUBLISHED`] figures.
 static WATCHED: Parameter = parameter("descriptors watched", &COUNTS, &COUNTS);
-/// The number of times that the experiment measures the waiting call alone (`poll`, `epoll_wait`),
-/// without reads and writes. These times are compared with published figures.
+/// The number of measurements of the waiting call alone (`poll`, `epoll_wait`), without reads and
+/// writes. The durations are compared with published figures.
 static ALONE: Parameter = parameter("repeats of the wait alone", &[3], &[5]);
 static REPEATS: Parameter = parameter("repeats", &[1], &[5]);
 

@@ -53,7 +53,7 @@ pub struct Series {
     pub published: bool,
 }
 
-/// The number of ranges into which a column divides each decade of values.
+/// The number of ranges into which each factor of ten is divided in a column of a heat map.
 pub(crate) const FIELDS: f64 = 4.0;
 
 /// The name of the line that the reader has drawn as a prediction.

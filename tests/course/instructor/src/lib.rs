@@ -4,8 +4,8 @@
 //! mistake.
 //!
 //! The program `instructor` is the command `course` with the private cases added: a
-//! plan names them like public cases. The program `hunted` is the mutants' server, with
-//! the private mutants in place of the public ones.
+//! plan names them like public cases. The program `hunted` can run as each of the private
+//! mutants, as the program `mutant` can as each of the public ones.
 
 use client_suite::case::Kind::Contract;
 use client_suite::case::{Case, Need, case};

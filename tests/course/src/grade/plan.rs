@@ -177,7 +177,7 @@ impl Visibility {
 pub struct Limits {
     /// The most seconds that the build of a submission may take.
     pub build_seconds: u64,
-    /// The most processes and threads at the same time.
+    /// The most processes and threads that a submission may have at the same time.
     pub processes: u64,
     /// The largest address space of one process, in MiB.
     pub memory: u64,
@@ -437,7 +437,8 @@ impl Plan {
     }
 }
 
-/// The features that a plan may list as not demanded, under the key `lacks`.
+/// The features that a plan may list under the key `lacks`: the assignment does not demand them of
+/// the server.
 const NEEDS: [Need; 9] = [
     Need::Plaintext,
     Need::Echo,

@@ -21,9 +21,9 @@ const LEAST: u64 = 4096;
 /// ipcrm(1) that removes such an object.
 const KINDS: [(&str, &str); 3] = [("shm", "-m"), ("msg", "-q"), ("sem", "-s")];
 
-/// Returns those direct subdirectories of the directories [`PARENTS`] in which every user may
-/// write, and the directory for temporary files if every user may write there. Directories inside
-/// the returned ones are not listed.
+/// Returns the directories in which every user may write: of the direct subdirectories of
+/// [`PARENTS`], and of the directory for temporary files itself. Directories inside the returned
+/// ones are not listed.
 pub(super) fn shared_directories() -> Vec<PathBuf> {
     let children = PARENTS.iter().flat_map(|parent| entries(Path::new(parent)));
     let is_shared = |path: &PathBuf| {

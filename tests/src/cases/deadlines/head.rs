@@ -37,8 +37,8 @@ pub(super) const CASES: &[Case] = &[
         "A HEAD request that is not complete in time is 408 without content",
         |ctx| {
             ctx.serve(&[("head-timeout", "0.3"), ("body-timeout", "0.3")])?;
-            // Both clients connect before either is answered, so that a server for several clients
-            // lets both deadlines run at the same time.
+            // Both clients connect before either is answered, so that both deadlines run at the
+            // same time in a server that serves clients concurrently.
             let mut content = ctx.client()?;
             content.send(request("HEAD", "/plaintext", "Content-Length: 9\r\n"))?;
             let mut head = ctx.client()?;
