@@ -64,7 +64,7 @@ pub struct Timers {
     /// `start`.
     now: u64,
     entries: Vec<Entry>,
-    /// The slots of all dials (the wheels of one step size each), one dial after another.
+    /// The slots of all dials (wheels of one step size each), one dial after another.
     slots: [Slot; SLOTS * DIALS],
     /// For each dial, one bit per slot: set if the slot is not empty.
     occupied: [u64; DIALS],

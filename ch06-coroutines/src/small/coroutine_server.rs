@@ -151,8 +151,8 @@ pub fn run() -> io::Result<()> {
             process::exit(1);
         }
     };
-    // SAFETY: the body suspends in the scheduler's functions only, and holds no reference
-    // to a thread-local variable while it calls one of them.
+    // SAFETY: the body suspends in the scheduler's functions only, and holds no
+    // reference to a thread-local variable while it calls one of them.
     unsafe { server.scheduler.spawn(first) }?;
     server.scheduler.run()
 }
