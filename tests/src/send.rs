@@ -91,8 +91,8 @@ impl Client {
         Ok(false)
     }
 
-    /// Sends pieces as [`Client::drip`] does, but no more of them than the suite's timeout allows: a
-    /// server that has not reacted by then counts as hung. Returns what `drip` returns.
+    /// Sends pieces as [`Client::drip`] does, but stops at the suite's timeout: a server that has
+    /// not reacted by then counts as hung. Returns what `drip` returns.
     pub fn drip_until_timeout(
         &mut self,
         bytes: impl AsRef<[u8]>,

@@ -74,7 +74,7 @@ fn list(mutants: impl Iterator<Item = (&'static str, &'static str)>) -> ExitCode
     let mut out = std::io::stdout().lock();
     for (name, wrong) in mutants {
         if writeln!(out, "{name:<32} {wrong}").is_err() {
-            break; // for example EPIPE: the pipe has no reader any more
+            break; // for example EPIPE: the pipe no longer has a reader
         }
     }
     ExitCode::SUCCESS

@@ -29,10 +29,9 @@ const TRIES: usize = 100_000;
 
 /// Creates a file, and holds a lease on it until the returned file is closed.
 ///
-/// The kernel refuses the lease with EAGAIN while the file has another open descriptor. A child
-/// process that another case is starting may have inherited the descriptor with which the content
-/// was written, and holds it until the child calls exec. So the function tries again, up to
-/// [`TRIES`] times.
+/// The kernel refuses the lease with EAGAIN while the file has another open descriptor. The content
+/// was written through one, and a child process that another case is starting may have inherited
+/// it; the child holds it until it calls exec. So the function tries again, up to [`TRIES`] times.
 pub(in crate::cases) fn cold(
     ctx: &Ctx<'_>,
     name: &str,
