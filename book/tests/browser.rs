@@ -103,13 +103,16 @@ fn choose(browser: &Browser, width: u32, scheme: &str) {
     settle(browser, &format!("{DARK} === {}", scheme == "dark"));
 }
 
-/// Waits until the JavaScript expression `is_shown` is true and the page's transitions have ended.
-/// The transitions are ended at once, because the browser would paint the page sixty times a second while its
-/// colors fade.
+/// Waits until the JavaScript expression `is_shown` is true, the page's stylesheets are loaded, and
+/// its transitions have ended. The browser loads a stylesheet again when a theme enables it. The
+/// transitions are ended at once, because the browser would paint the page sixty times a second
+/// while its colors fade.
 fn settle(browser: &Browser, is_shown: &str) {
     browser.wait_until(&format!(
         "document.getAnimations().forEach((one) => one.finish());
-         return {is_shown} && document.getAnimations().length === 0"
+         const links = [...document.querySelectorAll('link[rel=stylesheet]')];
+         return {is_shown} && links.every((link) => link.disabled || link.sheet !== null)
+             && document.getAnimations().length === 0"
     ));
 }
 

@@ -43,9 +43,11 @@ impl Wrappers {
         }
         let path = self.directory.path().join(name);
         let copy = copy.display();
-        // The program runs without an environment: RUST_BACKTRACE, for example, would change what a
-        // panic prints.
-        let script = format!("#!/bin/sh\nexec env -i '{copy}' {arguments} \"$@\"\n");
+        // RUST_BACKTRACE would change what a panic prints, and with cargo's LD_LIBRARY_PATH each start
+        // of a program would search more directories for its libraries.
+        let script = format!(
+            "#!/bin/sh\nunset RUST_BACKTRACE RUST_LIB_BACKTRACE LD_LIBRARY_PATH\nexec '{copy}' {arguments} \"$@\"\n"
+        );
         fs::write(&path, script)?;
         fs::set_permissions(&path, Permissions::from_mode(0o755))?;
         Ok(path)

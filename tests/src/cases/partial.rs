@@ -203,13 +203,13 @@ pub(super) const CASES: &[Case] = &[
             let mut clients = Vec::new();
             for i in 0..5 {
                 let mut client = ctx.small_client()?;
-                client.send(get(&format!("/bytes/{}", 1_000_000 + i)))?;
+                client.send(get(&format!("/bytes/{}", 400_000 + i)))?;
                 clients.push(client);
             }
             // The responses are read in reverse order, because no response may depend on
             // another client reading first.
             for (i, client) in clients.iter_mut().enumerate().rev() {
-                client.response()?.is(200)?.has_content(generated(1_000_000 + i))?;
+                client.response()?.is(200)?.has_content(generated(400_000 + i))?;
             }
             Ok(())
         },
