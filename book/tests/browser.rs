@@ -39,22 +39,18 @@ fn no_wide_page_has_a_problem() {
         assert!(size <= PAGE, "{page} loads {size} bytes: {loaded:#?}");
         assert_eq!(index(&loaded), None, "{page} loads the index unasked");
         assert_eq!(answers(&browser, ""), NO_TEXT, "{page}: seen before the prediction");
-        choose(&browser, 1280, "dark");
+        choose(&browser, "navy");
         note("dark", looked(&browser, &served.origin()));
         browser.run(REVEAL);
         assert_eq!(answers(&browser, "=== false"), NO_TEXT, "{page}: not seen after it");
         predicted += usize::from(!answers(&browser, "").is_empty());
         note("dark, figures", looked(&browser, &served.origin()));
         keep_if_asked(&browser, page, "dark", 1280);
-        choose(&browser, 1280, "light");
+        choose(&browser, "light");
         note("light, figures", looked(&browser, &served.origin()));
         keep_if_asked(&browser, page, "light", 1280);
         // One theme a page is enough, because every colored element is on several pages.
-        browser.run(&format!("document.getElementById('mdbook-theme-{theme}').click()"));
-        settle(
-            &browser,
-            &format!("document.documentElement.classList.contains('{theme}')"),
-        );
+        choose(&browser, theme);
         note(theme, looked(&browser, &served.origin()));
         browser.run("localStorage.clear()");
     }
@@ -80,7 +76,7 @@ fn no_narrow_page_has_a_problem() {
         assert_eq!(browser.run(&format!("return {DARK}")), true, "{page} is not dark");
         browser.run(REVEAL);
         keep_if_asked(&browser, &page, "dark", 400);
-        choose(&browser, 400, "light");
+        choose(&browser, "light");
         note("light, figures", looked(&browser, &served.origin()));
         keep_if_asked(&browser, &page, "light", 400);
         browser.run("localStorage.clear()");
@@ -96,11 +92,10 @@ fn keep_if_asked(browser: &Browser, page: &str, scheme: &str, width: u32) {
     }
 }
 
-/// Changes the color scheme that the system prefers, and waits until the open page shows the colors
-/// of that scheme.
-fn choose(browser: &Browser, width: u32, scheme: &str) {
-    browser.look(width, scheme);
-    settle(browser, &format!("{DARK} === {}", scheme == "dark"));
+/// Chooses a theme, and waits until the open page shows the theme's colors.
+fn choose(browser: &Browser, theme: &str) {
+    browser.run(&format!("document.getElementById('mdbook-theme-{theme}').click()"));
+    settle(browser, &format!("document.documentElement.classList.contains('{theme}')"));
 }
 
 /// Waits until the JavaScript expression `is_shown` is true, the page's stylesheets are loaded, and
@@ -148,12 +143,20 @@ fn pages_hide_answers_without_scripts_too() {
     }
 }
 
-/// A page opens in the theme that was chosen on another page.
+/// A page follows the colors that the system prefers, until a theme is chosen; every page then opens
+/// in that theme.
 #[test]
-fn a_chosen_theme_is_kept() {
+fn a_page_follows_the_system_until_a_theme_is_chosen() {
     let Some(browser) = browser() else { return };
     let served = Served::start();
-    browser.look(1280, "light");
+    // A page is notified of the system's choice only in a window that is shown.
+    browser.minimize(false);
+    browser.open(&served.url("contract.html"));
+    for scheme in ["dark", "light"] {
+        browser.look(1280, scheme);
+        settle(&browser, &format!("{DARK} === {}", scheme == "dark"));
+    }
+    browser.minimize(true);
     for theme in THEMES {
         browser.open(&served.url("contract.html"));
         browser.run(&format!("document.getElementById('mdbook-theme-{theme}').click()"));
@@ -229,6 +232,7 @@ fn the_search_index_comes_when_it_is_needed_and_has_the_words_of_the_text() {
 fn nothing_moves_while_a_run_replaces_a_recorded_figure() {
     let Some(browser) = browser() else { return };
     let served = Served::with_fake_runs("whole");
+    browser.minimize(false);
     for width in [1280, 400] {
         browser.look(width, "light");
         browser.open(&served.url("ch04-select-poll.html"));
@@ -268,6 +272,8 @@ fn everything_can_be_reached_without_a_mouse() {
     const RIGHT: &str = "\u{e014}";
     let Some(browser) = browser() else { return };
     let served = Served::start();
+    // A page is notified of scrolling only in a window that is shown.
+    browser.minimize(false);
     browser.look(1280, "light");
     browser.open(&served.url("contract.html"));
     browser.press(&[TAB]);

@@ -77,6 +77,7 @@ impl Browser {
         let mut this = Self { driver, port, session: String::new(), _profile: profile };
         let session = this.call("POST", "", &this.capabilities(&browser));
         this.session = session["sessionId"].as_str().expect("a session").to_owned();
+        this.minimize(true);
         // Discard what the browser's start page has written to the log.
         this.open("about:blank");
         this.logs();
@@ -105,6 +106,17 @@ impl Browser {
             "goog:chromeOptions": {"binary": browser, "args": args, "perfLoggingPrefs": {"enablePage": false}},
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
         }}})
+    }
+
+    /// Minimizes the window if `hide` is true, and otherwise shows it. For a page in a minimized
+    /// window the browser computes styles and layout, but paints nothing, which saves half of its
+    /// processor time, and notifies it of nothing that comes with a painted frame: scrolling, other
+    /// preferences of the system, layout shifts.
+    pub(crate) fn minimize(&self, hide: bool) {
+        let id = &self.devtools("Browser.getWindowForTarget", &json!({}))["windowId"];
+        let state = if hide { "minimized" } else { "normal" };
+        let bounds = json!({"windowId": id, "bounds": {"windowState": state}});
+        self.devtools("Browser.setWindowBounds", &bounds);
     }
 
     /// Opens the page at `url`, and waits until the browser has loaded it.
@@ -153,15 +165,17 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", &media);
     }
 
-    /// Returns a picture of what the window shows, in WebP.
+    /// Shows the window, and returns a picture of what it shows, in WebP.
     pub(crate) fn view(&self) -> Vec<u8> {
+        self.minimize(false);
         let format = json!({"format": "webp", "quality": 90});
         let shot = self.devtools("Page.captureScreenshot", &format);
         decoded(shot["data"].as_str().expect("a picture"))
     }
 
-    /// Returns a picture of the whole page, as PNG in base64.
+    /// Shows the window, and returns a picture of the whole page, as PNG in base64.
     pub(crate) fn picture(&self) -> String {
+        self.minimize(false);
         let size =
             self.devtools("Page.getLayoutMetrics", &json!({}))["cssContentSize"].clone();
         let clip = json!({"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1});
