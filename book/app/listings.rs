@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use crate::files::read;
 use crate::includes::{INCLUDE, anchored};
 
-/// The directory of the copies of source files, below the rendered book.
+/// The directory in the rendered book that contains copies of the source files.
 const SOURCES: &str = "sources";
 
 /// A rewriter of the pages' listings, which also records the source files of the

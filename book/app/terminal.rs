@@ -66,7 +66,7 @@ impl Terminal {
         stdin.flush().context("the command no longer reads")
     }
 
-    /// Waits until `text` appears in the output after the line in which the previous call of `see`
+    /// Waits until `text` appears in the output after the line in which the previous call to `see`
     /// found its text, and returns the rest of the line in which `text` appears.
     ///
     /// # Errors
@@ -96,7 +96,7 @@ impl Terminal {
         }
     }
 
-    /// Returns the output that has appeared since the last call of `fresh`.
+    /// Returns the output that has appeared since the last call to `fresh`.
     pub(crate) fn fresh(&mut self) -> String {
         while self.receive(Instant::now()) {}
         let text = self.shown[self.taken..].to_owned();

@@ -140,9 +140,9 @@ fn where_a_page_asks_what_the_lab_asks_it_asks_once_and_in_the_same_words() {
             let (attributes, summary) = head.split_once("<summary>").expect("a summary");
             let (_, behind) = rest.split_once("</details>").expect("an end");
             let Some(name) = attributes.split('"').nth(1) else {
-                // This prediction belongs to no experiment, so no experiment's figure may follow
-                // it. The page's script would ask the experiment's own question at that figure, and
-                // the reader would be asked twice.
+                // This prediction names no experiment, so the first figure of an experiment must
+                // not come directly after it: at that figure, the page's script would ask the
+                // experiment's own question, and the reader would have to predict twice in a row.
                 let next = behind.trim_start().lines().next().unwrap_or_default();
                 let part = next.trim_start_matches("{{#include generated/");
                 let part = part.trim_end_matches(".md}}");
@@ -406,7 +406,7 @@ fn a_run_that_is_stopped_while_a_server_is_built_ends_cargo_and_its_compilers() 
     wait_until_empty(group, "slow-client");
 }
 
-// A run ends when its standard input ends (`None`), or by a signal.
+// The end of standard input (`None`) or SIGTERM ends a run and the processes that take its samples.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_without_a_reader_ends_with_its_samples() {

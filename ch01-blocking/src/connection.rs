@@ -14,6 +14,10 @@ use std::io::{self, ErrorKind};
 
 // ANCHOR: handle
 /// Serves a connection until it ends, or answers 503 if the connection was rejected.
+/// The socket is closed when the caller drops the [`ConnectionGuard`].
+///
+/// The argument `admission` decides, not the field of `guard`. An error or a panic ends
+/// only this connection. Both are traced; timeouts and panics are counted, too.
 pub fn handle_connection(
     guard: &ConnectionGuard<'_>,
     admission: Admission,

@@ -155,6 +155,9 @@ impl Progress {
     /// Checks the progress of a client that has not acknowledged `unacked_bytes` bytes.
     /// Returns `false` if the client has taken fewer than [`WRITE_STEP`] bytes during a
     /// whole write deadline.
+    ///
+    /// The deadline is counted in calls to this method. So while a write blocks, the method
+    /// must be called once in each [`Timeouts::check_interval`].
     pub fn is_enough(&mut self, unacked_bytes: usize) -> bool {
         let wrote = std::mem::take(&mut self.wrote);
         match &mut self.mark {

@@ -1,5 +1,5 @@
-//! `fork`: one process per client, as in the first Unix servers. This server isolates
-//! its clients from one another better than any other server of the book.
+//! The server `fork`: one process per client, as in the first Unix servers. This server
+//! isolates its clients from one another better than any other server of the book.
 //!
 //! The parent accepts connections, forks a child for each, and reaps the children. The
 //! parent answers a client only to reject its connection.

@@ -1,4 +1,4 @@
-//! `iterative`: one client after another.
+//! The server `iterative`: one client after another.
 //!
 //! While the server waits for one client, no other client is served, or even accepted:
 //! further connections queue in the kernel's backlog until the connection of the first

@@ -1,3 +1,5 @@
+//! Three blocking HTTP servers, and the HTTP and the application of all later servers.
+//!
 //! Chapter 1: what does it cost to wait for one client?
 //!
 //! ```text
@@ -18,10 +20,11 @@
 //! ```
 //!
 //! Each of the three servers is one file: [`iterative`], [`fork`], [`thread`].
-//! Everything that waits is in [`serve()`] and its [`stream`], with the [`deadlines`].
-//! Everything that decides is in [`http`] and [`app`] and never waits; later chapters drive
-//! the same decisions in other ways. [`server`] holds the rest of a server: options, the
-//! listening socket, the shutdown, child processes, the log and the trace.
+//! Everything that waits for a client is in [`serve()`] and its [`stream`], with the
+//! [`deadlines`]. Everything that decides is in [`http`] and [`app`], and waits for no client;
+//! only [`Outbox::flush`](http::Outbox::flush) calls the stream, which may wait. Later
+//! chapters drive the same decisions in other ways. [`server`] holds the rest of a server:
+//! options, the listening socket, the shutdown, child processes, the log and the trace.
 //!
 //! ```
 //! use ch01_blocking::program::Cli;

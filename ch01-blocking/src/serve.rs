@@ -1,6 +1,6 @@
 //! The core of a blocking server: one connection, one request after another.
 //!
-//! [`serve`] decides nothing, and waits only in its calls of the stream.
+//! [`serve`] decides nothing, and waits only in its calls to the stream.
 //! [`Inbox::next`] decides what received bytes mean, [`Site::respond`] what to answer,
 //! [`Outbox::push`] how the answer is written; these three never wait. Chapter 3's
 //! state machine and chapter 6's `async fn` drive the same three functions, so the
@@ -29,14 +29,15 @@ pub enum After {
 // ANCHOR_END: after
 
 // ANCHOR: serve
-/// Reads and answers requests until none is buffered, and waits for the client as
-/// needed.
-///
-/// A client's misbehavior leads to a refusal or a close, never to an error.
+/// Waits for a request, and answers it and all that follow it in the buffer. If the
+/// last one is incomplete, waits for the rest of it. Returns when the buffer is empty,
+/// or when the connection must end.
 ///
 /// # Errors
 ///
-/// The connection is broken. Servers report this error in the trace only.
+/// Fails if the connection is broken, with `TimedOut` if the client does not take the
+/// answers in time, and with `ConnectionAborted` if the stop cuts off a request or a
+/// delay. A bad or late request is not an error: it leads to a refusal or a close.
 pub fn serve(
     stream: &mut impl Stream,
     site: &Site,
@@ -117,7 +118,7 @@ fn too_late(
 ///
 /// # Errors
 ///
-/// The connection is broken.
+/// Those of [`Outbox::flush`].
 pub fn refuse(
     why: HttpError,
     stream: &mut impl Stream,
@@ -143,7 +144,8 @@ pub const LINGER_BYTES: usize = 8 << 20;
 // ANCHOR: linger
 /// Closes in stages (RFC 9112 section 9.6): shuts down the sending side, then reads and
 /// drops input until the client closes, `--linger-timeout` has passed or
-/// [`LINGER_BYTES`] are read. The caller closes the socket next.
+/// [`LINGER_BYTES`] are read. The caller closes the socket next. Fails with any error
+/// of the stream except `TimedOut`.
 ///
 /// If a socket is closed while the client still sends, the kernel sends a reset, and a
 /// reset may destroy the answer that the client has not read yet.

@@ -290,8 +290,8 @@ fn refuse(
 // ANCHOR_END: serve
 // ANCHOR: listen
 /// Returns the value of the command-line option `name`, such as `--listen`, or `None`
-/// if the option is missing. Options that a small server does not know are ignored: it
-/// can be started with the command line of a complete server, such as `thread`.
+/// if the option is missing. Options that a small server does not know are ignored, so
+/// that it can be started with the command line of a complete server, such as `thread`.
 pub fn option(name: &str) -> Option<String> {
     env::args().skip_while(|word| word != name).nth(1)
 }

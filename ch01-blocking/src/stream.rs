@@ -24,7 +24,8 @@ use std::time::{Duration, Instant};
 
 // ANCHOR: stream
 /// Moves the bytes of one connection. Depending on the socket's mode, a call that
-/// cannot make progress blocks, or fails with [`ErrorKind::WouldBlock`].
+/// cannot make progress blocks, or fails with [`ErrorKind::WouldBlock`]. No method
+/// fails with [`ErrorKind::Interrupted`].
 pub trait Transport: Write {
     /// Receives bytes into `inbox`. Returns their number; 0 means end of file.
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize>;
@@ -44,8 +45,8 @@ pub trait Transport: Write {
 
     /// Waits for the next piece of a streamed body, and appends it to `_content`; an
     /// empty piece means the end. Only chapter 6 can wait for the client and the source
-    /// at once. By default `more` fails, and the connection is closed after the
-    /// answer's head.
+    /// at once. By default `more` fails with [`ErrorKind::Unsupported`], and the
+    /// connection is closed after the answer's head.
     fn more(
         &mut self,
         _source: &mut dyn BodyStream,
@@ -56,14 +57,16 @@ pub trait Transport: Write {
 }
 
 /// A connection whose operations may all wait. An operation that has waited too long
-/// fails with [`ErrorKind::TimedOut`].
+/// fails with [`ErrorKind::TimedOut`]; a `fill` or `sleep` that the stop cuts off fails
+/// with [`ErrorKind::ConnectionAborted`].
 pub trait Stream: Transport {
     /// Sets what the next [`fill`](Transport::fill) waits for. The time until its
     /// deadline starts when the kind of wait changes, and runs on while the kind stays
     /// the same.
     fn deadline(&mut self, wait: Wait);
 
-    /// Waits for `time`, the delay before an answer is sent (`/sleep`).
+    /// Waits for `time`, the delay before an answer is sent (`/sleep`). Fails with
+    /// [`ErrorKind::ConnectionReset`] if the stream notices that the client has closed.
     fn sleep(&mut self, time: Duration) -> io::Result<()>;
 }
 
@@ -220,9 +223,9 @@ impl Transport for Blocking<'_> {
                     return Ok(0); // as if the client had closed
                 }
             }
-            // A deadline that has passed while this process was stopped, or had no
-            // processor, is not the client's fault: bytes that have arrived meanwhile
-            // are read, without waiting.
+            // The deadline may have passed while this process was stopped or had no
+            // processor, which is not the client's fault. So bytes that have arrived
+            // are read even after the deadline, but without waiting.
             let received = if within.is_zero() {
                 sys::read_now(&entry.socket, inbox.space())
             } else {

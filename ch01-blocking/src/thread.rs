@@ -1,4 +1,4 @@
-//! `thread`: a thread for each client. A slow client blocks its own thread only.
+//! The server `thread`: a thread for each client. A slow client blocks its own thread only.
 
 use crate::app::site::Site;
 use crate::connection::handle_connection;

@@ -1,3 +1,5 @@
+//! Two servers whose workers are made once: threads, or processes.
+//!
 //! Chapter 2: what if workers are made once?
 //!
 //! ```text

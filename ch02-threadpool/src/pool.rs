@@ -1,4 +1,4 @@
-//! `pool`: a fixed number of threads, which take accepted connections from a queue.
+//! The server `pool`: a fixed number of threads, which take accepted connections from a queue.
 
 use crate::options::With;
 use crate::queue::Queue;
@@ -119,7 +119,7 @@ fn spawn<'scope, 'env>(
     };
     thread::Builder::new().stack_size(STACK).spawn_scoped(scope, main)?;
     // A new thread allocates memory when it begins to run. This function returns only
-    // after that, so that the next call of `check_memory` counts this memory as used.
+    // after that, so that the next call to `check_memory` counts this memory as used.
     let _ = has_begun.recv();
     Ok(())
 }

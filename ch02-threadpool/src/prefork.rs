@@ -1,4 +1,4 @@
-//! `prefork`: a fixed number of processes, all of which accept on one socket.
+//! The server `prefork`: a fixed number of processes, all of which accept on one socket.
 
 use crate::options::With;
 use ch01_blocking::server::children::Children;

@@ -91,8 +91,9 @@ impl<T> Queue<T> {
         self.room.notify_all();
     }
 
-    /// Queues a job. Never waits: see [`wait_for_room`](Queue::wait_for_room) and
-    /// [`is_full`](Queue::is_full).
+    /// Queues a job. Never waits, and does not check for room: the caller does so first,
+    /// by [`wait_for_room`](Queue::wait_for_room) or [`is_full`](Queue::is_full). A job
+    /// that is queued after [`close`](Queue::close) may never run.
     pub fn put(&self, job: T) {
         self.lock().jobs.push_back(job);
         self.job.notify_one();
@@ -101,7 +102,8 @@ impl<T> Queue<T> {
 
     // ANCHOR: work
     /// Runs a worker: takes one job after another, the oldest first, until the queue is
-    /// closed and empty. A worker that waits for a job costs no processor time.
+    /// closed and empty. A worker that waits for a job costs no processor time. Panics
+    /// if the closure panics; the job then counts as running for good.
     pub fn work(&self, mut work: impl FnMut(T)) {
         while let Some(job) = self.take() {
             work(job);

@@ -78,7 +78,7 @@ pub struct Connection<T> {
 // ANCHOR_END: connection
 
 // ANCHOR: wake_next
-/// The reason for a connection's turn, that is, for a call of [`Connection::advance`].
+/// The reason for a connection's turn, that is, for a call to [`Connection::advance`].
 #[derive(Clone, Copy, Debug)]
 pub enum Wake {
     /// The poller has reported an event of the connection's descriptor.
@@ -165,7 +165,8 @@ impl<T: Transport> Connection<T> {
     ///
     /// One call (a turn) ends at the latest when
     /// [`IO_BUDGET`](crate::socket::IO_BUDGET) bytes have been read or written: further
-    /// reads and writes fail with `WouldBlock`, and [`Next::Again`] is returned.
+    /// reads and writes fail with `WouldBlock`, and [`Next::Again`] is returned. The
+    /// last read or write of the turn may exceed that number.
     ///
     /// # Errors
     ///

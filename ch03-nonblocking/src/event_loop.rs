@@ -1,7 +1,7 @@
 //! The event loop: one thread serves all connections, and blocks in one call only.
 //!
 //! The loop waits for descriptors to become ready, gives each ready connection a turn
-//! (a call of [`Connection::advance`]), and waits again. Each mechanism that reports
+//! (a call to [`Connection::advance`]), and waits again. Each mechanism that reports
 //! readiness is a [`Poller`].
 //!
 //! ```

@@ -1,3 +1,5 @@
+//! An event loop, the trait of its pollers, and two pollers.
+//!
 //! Chapter 3: what if the server never waits for one client?
 //!
 //! ```text

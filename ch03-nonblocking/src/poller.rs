@@ -75,7 +75,7 @@ impl Interest {
     pub const WRITE: Interest = Interest(2);
 
     /// Readiness to accept a connection. If several pollers wait for the same listener,
-    /// it is enough to wake one of them, and a mechanism that can do so wakes only one.
+    /// one wake-up is enough: a mechanism that can limit the wake-ups to one does so.
     pub const ACCEPT: Interest = Interest(1 | 4);
 
     /// Returns whether the interest includes all of `other`.
@@ -143,6 +143,9 @@ impl Ready {
 /// - `broken` is reported whatever the interest, perhaps repeatedly: the connection
 ///   must be closed. Perhaps nothing is wrong: `broken` may also mean that both sides
 ///   have shut down in good order.
+/// - A method fails with the error of its system call, and `register` also if the
+///   mechanism cannot watch the descriptor. If `register` fails, the descriptor counts
+///   as not registered. A signal that interrupts `wait` is not an error.
 ///
 /// # What a poller may expect of its caller
 /// - A descriptor is registered once, reregistered only while it is registered, and

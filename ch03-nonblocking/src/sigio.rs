@@ -1,4 +1,4 @@
-//! `sigio`: the kernel sends a signal for each event.
+//! The poller `sigio`, and its server: the kernel sends a signal for each event.
 //!
 //! A descriptor can be set up to send a signal whenever something happens to it. A
 //! real-time signal is queued, one entry for each event, and names the descriptor and
@@ -142,6 +142,10 @@ impl Poller for Sigio {
 // ANCHOR_END: sigio
 
 /// Serves until `stop` is requested and the connections are drained.
+///
+/// # Errors
+///
+/// The errors of [`Sigio::new`] and of [`event_loop::run`].
 pub fn run(
     listener: Listener,
     site: &Site,

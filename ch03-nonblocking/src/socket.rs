@@ -1,5 +1,5 @@
 //! The transport of a non-blocking connection, and the limit on the bytes that a
-//! connection moves in one turn (a call of
+//! connection moves in one turn (a call to
 //! [`Connection::advance`](crate::connection::Connection::advance)).
 //!
 //! ```
@@ -64,8 +64,8 @@ impl AsFd for Socket {
 }
 
 // ANCHOR: io_budget
-/// Maximum number of bytes that a connection moves in one turn, that is, before the
-/// loop serves the other connections.
+/// The number of bytes after which a connection's turn ends, and the loop serves the
+/// other connections. The last read or write of the turn may exceed this number.
 ///
 /// Without this limit, one client that reads as fast as the server writes would keep
 /// the loop to itself for a whole file of a gigabyte. The limit bounds pipelined

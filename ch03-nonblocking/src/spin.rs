@@ -1,4 +1,4 @@
-//! `spin`: try every descriptor, again and again.
+//! The poller `spin`, and its server: every descriptor is tried, again and again.
 //!
 //! The simplest answer to "which descriptors are ready?" is not to know, and to try. Each
 //! descriptor might be ready, so each is reported, in every round of the loop. The server
@@ -53,6 +53,10 @@ impl Poller for Spin {
 // ANCHOR_END: spin
 
 /// Serves until `stop` is requested and the connections are drained.
+///
+/// # Errors
+///
+/// The errors of [`event_loop::run`].
 pub fn run(
     listener: Listener,
     site: &Site,

@@ -139,7 +139,7 @@ pub(crate) fn disable_signal(fd: BorrowedFd<'_>) -> io::Result<()> {
 pub(crate) fn is_broken(fd: RawFd) -> bool {
     let mut polled = libc::pollfd { fd, events: 0, revents: 0 };
     // SAFETY: the pointer is to one pollfd, which is valid and not shared during the
-    // call. A number that is no open descriptor is reported as such (POLLNVAL).
+    // call. A number that is not an open descriptor is reported as such (POLLNVAL).
     unsafe { libc::poll(&raw mut polled, 1, 0) == 1 }
 }
 

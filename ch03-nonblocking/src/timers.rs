@@ -5,7 +5,7 @@
 //! a dial with 64 slots: the lowest digit has dial 0, the next higher digit dial 1, and
 //! so on. A deadline is on the dial of the highest digit in which it differs from the
 //! current time, in the slot whose number is the deadline's digit. Once the time of a
-//! slot on a higher dial has begun, the next call of [`Timers::expired`] distributes
+//! slot on a higher dial has begun, the next call to [`Timers::expired`] distributes
 //! the slot's deadlines over the slots of lower dials.
 //!
 //! ```text
@@ -56,7 +56,8 @@ const NONE: u32 = u32::MAX;
 
 // ANCHOR: fields
 /// A set of deadlines, at most one for each index. The caller chooses the indices, for
-/// example one for each connection.
+/// example one for each connection; `u32::MAX` is reserved. The memory in use grows
+/// with the largest index.
 #[derive(Debug)]
 pub struct Timers {
     start: Instant,
@@ -109,7 +110,8 @@ impl Timers {
     }
 
     // ANCHOR: set
-    /// Sets or moves the deadline of `index`, rounded up to a millisecond.
+    /// Sets or moves the deadline of `index`, rounded up to a millisecond. A time up to
+    /// that of the last call to `expired` counts as one millisecond after that call.
     pub fn set(&mut self, index: u32, at: Instant) {
         self.set_all([index], at);
     }

@@ -54,7 +54,7 @@ pub struct LoopContext<'a> {
     pub timeouts: Timeouts,
     /// The buffers that no connection uses at the moment.
     pub pool: Pool,
-    /// Maximum number of bytes that a connection may move in one turn, usually
+    /// The number of bytes after which a connection's turn ends, usually
     /// [`IO_BUDGET`](crate::socket::IO_BUDGET).
     pub io_budget: usize,
     /// The time at which the present round of the event loop began.

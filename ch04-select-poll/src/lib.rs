@@ -1,3 +1,5 @@
+//! The pollers `select` and `poll`.
+//!
 //! Chapter 4: what if the kernel does the asking?
 //!
 //! ```text

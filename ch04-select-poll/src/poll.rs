@@ -1,4 +1,5 @@
-//! `poll`: a list of descriptors goes to the kernel, which marks the ready ones.
+//! The poller `poll`, and its server: a list of descriptors goes to the kernel, which
+//! marks the ready ones.
 //!
 //! There is no limit of 1024 descriptors as with `select`, and one list instead of
 //! three sets. But the whole list goes to the kernel with every call, the kernel checks
@@ -167,6 +168,10 @@ fn events(interest: Interest) -> libc::c_short {
 // ANCHOR_END: events
 
 /// Serves until `stop` is requested and the connections are drained.
+///
+/// # Errors
+///
+/// The errors of [`event_loop::run`].
 pub fn run(
     listener: Listener,
     site: &Site,

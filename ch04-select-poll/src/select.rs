@@ -1,4 +1,5 @@
-//! `select`: bit sets go to the kernel, which leaves only the bits of ready descriptors.
+//! The poller `select`, and its server: bit sets go to the kernel, which leaves only the
+//! bits of ready descriptors.
 //!
 //! select(2) is the oldest way to ask about many descriptors at once. A descriptor is a
 //! bit in a set, and the set has 1024 bits. That is a hard limit: descriptor 1024 has
@@ -120,6 +121,10 @@ impl Default for Select {
 }
 
 /// Serves until `stop` is requested and the connections are drained.
+///
+/// # Errors
+///
+/// The errors of [`event_loop::run`].
 pub fn run(
     listener: Listener,
     site: &Site,

@@ -22,7 +22,7 @@ pub(crate) fn poll(
         milliseconds(timeout).try_into().unwrap_or(libc::c_int::MAX)
     });
     // SAFETY: pointer and length are those of a slice that is borrowed mutably during the
-    // call. A number that is no open descriptor is reported as such (POLLNVAL).
+    // call. A number that is not an open descriptor is reported as such (POLLNVAL).
     ready_count(unsafe {
         libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout)
     })

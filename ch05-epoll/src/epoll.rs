@@ -1,4 +1,5 @@
-//! `epoll`: the kernel keeps the list of descriptors, and reports only the ready ones.
+//! The poller `epoll`, and its servers: the kernel keeps the list of descriptors, and
+//! reports only the ready ones.
 //!
 //! `poll` passes the whole list to the kernel with every call. `epoll` passes the list
 //! once, one descriptor at a time (epoll_ctl(2)), and the list stays in the kernel.
@@ -187,7 +188,7 @@ impl Poller for Epoll {
 
 // ANCHOR: server
 /// Serves with level-triggered epoll until `stop` is requested and the connections are
-/// drained.
+/// drained. Fails with the errors of [`Epoll::new`] and of [`event_loop::run`].
 pub fn run(
     listener: Listener,
     site: &Site,
@@ -198,7 +199,7 @@ pub fn run(
 }
 
 /// Serves with edge-triggered epoll until `stop` is requested and the connections are
-/// drained.
+/// drained. Fails with the errors of [`Epoll::new`] and of [`event_loop::run`].
 pub fn run_edge_triggered(
     listener: Listener,
     site: &Site,

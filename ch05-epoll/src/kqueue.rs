@@ -1,5 +1,5 @@
-//! `kqueue`: the counterpart of `epoll` on the BSDs and macOS (kqueue began in
-//! FreeBSD).
+//! The poller `kqueue`, and its server: the counterpart of `epoll` on the BSDs and macOS
+//! (kqueue began in FreeBSD).
 //!
 //! The kernel keeps the interest list, with one entry per descriptor *and filter*:
 //! readable and writable are registered separately. A single system call, kevent(2),
@@ -57,7 +57,7 @@ impl Kqueue {
 
     /// Applies changes to the interest list.
     fn change(&self, changes: &[KEvent]) -> io::Result<()> {
-        // kevent(2) gets no room for events, so it returns at once.
+        // The list for events is empty, so kevent(2) returns at once.
         self.kernel.kevent(changes, &mut [], None)?;
         Ok(())
     }
@@ -144,6 +144,10 @@ fn entry(fd: i32, filter: EventFilter, flags: EvFlags, token: Token) -> KEvent {
 // ANCHOR_END: kqueue
 
 /// Serves until `stop` is requested and the connections are drained.
+///
+/// # Errors
+///
+/// The errors of [`Kqueue::new`] and of [`event_loop::run`].
 pub fn run(
     listener: Listener,
     site: &Site,

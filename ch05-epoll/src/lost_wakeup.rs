@@ -1,4 +1,5 @@
-//! `lost-wakeup`: an edge-triggered loop that is wrong on purpose; `--fixed` corrects it.
+//! The server `lost-wakeup`: an edge-triggered loop that is wrong on purpose; `--fixed`
+//! corrects it.
 //!
 //! This is the smallest loop that can lose a wake-up. It has no deadlines, does not
 //! support `/sleep`, and closes a connection whose client is too slow to take an
@@ -53,6 +54,11 @@ enum Next {
 
 /// Serves until `stop` is requested. Without `--fixed`, a lost wake-up can leave a client
 /// without its answer.
+///
+/// # Errors
+///
+/// The errors of [`Epoll::new`], of the poller's methods, of [`Listener::ready`] and of
+/// [`Listener::accept_now`]: this server ends, for example, when no descriptor is left.
 pub fn run(
     listener: Listener,
     site: &Site,

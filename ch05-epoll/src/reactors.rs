@@ -1,5 +1,5 @@
-//! `reactors`: one event loop per core. A connection belongs to the loop that accepts
-//! it.
+//! The server `reactors`: one event loop per core. A connection belongs to the loop that
+//! accepts it.
 //!
 //! An event loop uses one core, and a machine has several. So this server runs several
 //! loops, each with its own connections, in threads and, since descriptors are limited per

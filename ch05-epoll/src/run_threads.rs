@@ -36,13 +36,14 @@ pub fn log_failure(error: &io::Error) {
 /// Calls `serve` once for each element of `shares`, each time on a new thread, and
 /// returns when all threads have ended.
 ///
-/// A thread that fails stops the others: if the server went on without the failed
-/// thread's event loop, clients in that loop's accept queue would wait in vain,
+/// A thread that returns or panics stops the others: if the server went on without that
+/// thread's event loop, clients in the loop's accept queue would wait in vain,
 /// unnoticed.
 ///
 /// # Errors
 ///
-/// The first error in the order of `shares`, or the error of creating a thread.
+/// The first error in the order of `shares`, where a panic counts as an error, or the
+/// error of creating a thread.
 pub fn run_threads<T: Send>(
     shares: Vec<T>,
     stop: &Stop,
@@ -62,9 +63,11 @@ pub fn run_threads<T: Send>(
                 .map_err(|error| too_many(threads.len() + 1, wanted, &error))?;
             threads.push(thread);
         }
-        threads.into_iter().try_for_each(|thread| {
+        let results = threads.into_iter().map(|thread| {
             thread.join().unwrap_or_else(|_| Err(io::Error::other("a loop panicked")))
-        })
+        });
+        // All are joined: the scope panics if a thread that is not joined has panicked.
+        results.fold(Ok(()), Result::and)
     })
 }
 

@@ -60,3 +60,17 @@ fn a_server_starts_all_threads_or_none() {
     assert!(said.ends_with("ask for fewer with --threads\n"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
 }
+
+#[test]
+fn a_panic_after_a_failure_is_an_error_too() -> io::Result<()> {
+    let (stop, _trigger) = Stop::pipe()?;
+    let ended = run_threads(vec![1, 2], &stop, |number| {
+        if number == 1 {
+            return Err(io::Error::other("it failed"));
+        }
+        stop.wait();
+        panic!("after the failure of the other thread");
+    });
+    assert_eq!(ended.map_err(|error| error.to_string()), Err("it failed".to_owned()));
+    Ok(())
+}

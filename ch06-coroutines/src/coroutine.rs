@@ -1,46 +1,5 @@
 //! A coroutine: a function on a stack of its own, which can stop in the middle and continue
 //! there later.
-//!
-//! ```
-//! use ch06_coroutines::{Coroutine, Resumed, StackPool, suspend};
-//!
-//! let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
-//! let body = || {
-//!     println!("Hello,");
-//!     suspend();
-//!     println!("world!");
-//! };
-//! // SAFETY: the body uses no thread-local across its `suspend`; the coroutine is not leaked.
-//! let mut greeter = unsafe { Coroutine::new(stacks.take()?, 1, body) };
-//! assert!(matches!(greeter.resume(), Resumed::Suspended));
-//! println!("dear");
-//! assert!(matches!(greeter.resume(), Resumed::Finished));
-//! stacks.give_back(greeter.into_stack());
-//! # std::io::Result::Ok(())
-//! ```
-//!
-//! A coroutine stays on the thread that created it: its stack holds whatever values the
-//! compiler put there, and some of them may not be `Send`.
-//!
-//! # What lies on the stack
-//!
-//! Addresses grow upwards in this drawing, and the stack grows downwards:
-//!
-//! ```text
-//!   Stack::top ──► ┌───────────────────────────────┐
-//!                  │ Control: the Stack, the panic │
-//!                  ├───────────────────────────────┤
-//!                  │ the body, a closure, until it │
-//!                  │   is called                   │
-//!                  ├───────────────────────────────┤
-//!                  │ frames: start, run, the body… │
-//!                  │               ▼               │
-//!                  ╎                               ╎
-//!                  └───────────────────────────────┘
-//!                    the guard
-//! ```
-//!
-//! So a coroutine needs no memory except its stack, and creating one allocates nothing.
 #![allow(unsafe_code)]
 
 use crate::context::processor::{prepare, switch};
@@ -105,11 +64,52 @@ thread_local! {
 
 /// A function with its own stack, which can be suspended and resumed.
 ///
+/// ```
+/// use ch06_coroutines::{Coroutine, Resumed, StackPool, suspend};
+///
+/// let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+/// let body = || {
+///     println!("Hello,");
+///     suspend();
+///     println!("world!");
+/// };
+/// // SAFETY: the body uses no thread-local across its `suspend`; the coroutine is not leaked.
+/// let mut greeter = unsafe { Coroutine::new(stacks.take()?, 1, body) };
+/// assert!(matches!(greeter.resume(), Resumed::Suspended));
+/// println!("dear");
+/// assert!(matches!(greeter.resume(), Resumed::Finished));
+/// stacks.give_back(greeter.into_stack());
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// A coroutine stays on the thread that created it: its stack holds whatever values the
+/// compiler put there, and some of them may not be `Send`.
+///
 /// Dropping a suspended coroutine unwinds its stack first: all values on the stack are dropped, as
-/// if the coroutine's call of `suspend` had panicked. A body that catches this unwinding and
+/// if the coroutine's call to `suspend` had panicked. A body that catches this unwinding and
 /// suspends again is unwound again; if the body does so every time, the drop never returns. The
 /// stack of a dropped coroutine does not return to its pool; call
 /// [`into_stack`](Coroutine::into_stack) instead to get the stack back.
+///
+/// # What lies on the stack
+///
+/// Addresses grow upwards in this drawing, and the stack grows downwards:
+///
+/// ```text
+///   Stack::top ──► ┌───────────────────────────────┐
+///                  │ Control: the Stack, the panic │
+///                  ├───────────────────────────────┤
+///                  │ the body, a closure, until it │
+///                  │   is called                   │
+///                  ├───────────────────────────────┤
+///                  │ frames: start, run, the body… │
+///                  │               ▼               │
+///                  ╎                               ╎
+///                  └───────────────────────────────┘
+///                    the guard
+/// ```
+///
+/// So a coroutine needs no memory except its stack, and creating one allocates nothing.
 #[derive(Debug)]
 pub struct Coroutine {
     /// The coroutine's saved stack pointer while it does not run.

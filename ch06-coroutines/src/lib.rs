@@ -1,3 +1,5 @@
+//! Coroutines, a runtime for coroutines and futures, and a server on each.
+//!
 //! Chapter 6: what if the code could look like chapter 1 again?
 //!
 //! A [`Coroutine`] is a function that can be suspended in the middle and resumed later. It needs a

@@ -1,7 +1,6 @@
 // ANCHOR: modules
-//! The modules of this chapter's small programs, in reading order: [`coroutine`],
-//! [`reactor`], [`scheduler`] and [`coroutine_server`], [`executor`] and
-//! [`async_server`].
+//! The modules of this chapter's small programs, in reading order: `coroutine`,
+//! `reactor`, `scheduler` and `coroutine_server`, `executor` and `async_server`.
 
 #[cfg(target_os = "linux")]
 pub mod async_server;

@@ -104,7 +104,7 @@ fn epoll_edge() -> io::Result<()> {
     serve(|| Epoll::new(Trigger::Edge).expect("an epoll"))
 }
 
-/// The poller `Poll` with instruments: it counts the calls of `wait`, and panics after a given
+/// The poller `Poll` with instruments: it counts the calls to `wait`, and panics after a given
 /// number of registrations.
 #[derive(Default)]
 struct Probe {

@@ -296,7 +296,7 @@ fn other_threads_wake_tasks() -> io::Result<()> {
     })?
 }
 
-/// Another thread wakes the task before the first call of the poller, which is edge-triggered and
+/// Another thread wakes the task before the first call to the poller, which is edge-triggered and
 /// reports this wake-up only once.
 #[cfg(target_os = "linux")]
 #[test]

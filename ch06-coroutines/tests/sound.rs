@@ -78,7 +78,7 @@ fn a_poll_does_not_swallow_a_cancellation() -> io::Result<()> {
 }
 
 /// A runtime runs in a coroutine, and the coroutine is dropped while it is suspended in the middle
-/// of a call of a foreign waker. The runtime does not mistake the unwinding for a panic of the
+/// of a call to a foreign waker. The runtime does not mistake the unwinding for a panic of the
 /// waker.
 #[test]
 fn a_waker_does_not_swallow_a_cancellation() -> io::Result<()> {
@@ -185,7 +185,7 @@ fn another_runtimes_handle_is_refused() -> io::Result<()> {
             })?;
             assert!(refused, "{wrong}");
         }
-        // The call of `wait` that panicked has left no waiter and no timer behind.
+        // The call to `wait` that panicked has left no waiter and no timer behind.
         let due = Instant::now() + Duration::from_millis(5);
         assert_eq!(ours.wait(Readiness::Readable, Some(due))?, Woken::TimedOut);
         assert_eq!(outer.timers_set(), 0);
@@ -218,7 +218,7 @@ fn a_nested_coroutine_cannot_park() -> io::Result<()> {
     })?
 }
 
-/// A call of `suspend` in a task, instead of `park`, panics, because nothing would wake the task.
+/// A call to `suspend` in a task, instead of `park`, panics, because nothing would wake the task.
 #[test]
 fn a_bare_suspend_is_refused() -> io::Result<()> {
     run(|handle| -> io::Result<()> {

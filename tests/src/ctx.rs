@@ -305,7 +305,7 @@ impl<'a> Ctx<'a> {
         })
     }
 
-    /// Polls until `holds` returns `Ok(Ok(()))`, at most for the suite's timeout. `Ok(Err(state))`
+    /// Polls until `holds` returns `Ok(Ok(()))`. Fails after the suite's timeout. `Ok(Err(state))`
     /// describes the state for the failure report; an outer `Err` ends the polling.
     pub fn poll_until(
         &mut self,

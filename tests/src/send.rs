@@ -162,7 +162,7 @@ impl Client {
         // The wait is limited, because a server may have a reason to leave bytes unread, for
         // example that it is busy with other clients.
         while start.elapsed() < Duration::from_millis(500) {
-            match crate::queue::unread_by_peer(&self.stream) {
+            match crate::receive_queue::unread_by_peer(&self.stream) {
                 Some(0) => return,
                 Some(_) => std::thread::sleep(Duration::from_micros(200)),
                 None => return std::thread::sleep(Duration::from_millis(3)),

@@ -307,13 +307,13 @@ impl Server {
         None
     }
 
-    /// Waits until the server has exited, at most for the suite's timeout.
+    /// Waits until the server has exited. Fails after the suite's timeout.
     pub fn wait(&mut self) -> CaseResult<ExitStatus> {
         self.wait_while(|_| Ok(()))
     }
 
-    /// Waits until the server has exited, at most for the suite's timeout. Fails as soon as
-    /// `may_exit` returns a reason why the server will not exit.
+    /// Waits until the server has exited. Fails after the suite's timeout, or as soon as `may_exit`
+    /// returns a reason why the server will not exit.
     fn wait_while(
         &mut self,
         may_exit: impl Fn(&Self) -> Result<(), String>,
@@ -335,8 +335,8 @@ impl Server {
         ))
     }
 
-    /// Waits until the output of an exited server has been read, but at most for half the suite's
-    /// timeout: processes that the server left behind may keep the pipes open.
+    /// Waits until the output of an exited server has been read, but for no longer than half the
+    /// suite's timeout: processes that the server left behind may keep the pipes open.
     fn drain_output(&self) {
         let start = Instant::now();
         while start.elapsed() < timeout() / 2

@@ -45,7 +45,8 @@ const NOT_OFFERED: &[Need] = &[Need::Files, Need::Stats, Need::Panic];
 /// A small server, and what the suite must know about it.
 #[derive(Clone, Copy, Debug)]
 pub struct SmallServer {
-    /// The name of the server's program, and of the server's list `tests/small/NAME.txt`.
+    /// The name of the server's program, and of the file in its chapter that lists the expected
+    /// verdict on each case, `tests/small/NAME.txt`.
     pub name: &'static str,
     /// The book's finished server that uses the same mechanism as this small one.
     pub like: &'static str,
@@ -89,7 +90,7 @@ struct Line {
 type List = BTreeMap<String, Line>;
 
 /// A semaphore that limits how many of a server's cases run at the same time. Cases that mostly
-/// wait need no place.
+/// wait need no permit.
 #[derive(Debug)]
 struct Places {
     free: Mutex<usize>,
@@ -97,7 +98,7 @@ struct Places {
 }
 
 impl Places {
-    /// Waits until a place is free, and occupies it while `run` runs.
+    /// Waits until a permit is free, and holds the permit while `run` runs.
     fn with_one<R>(&self, run: impl FnOnce() -> R) -> R {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         while *free == 0 {

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Seconds without progress after which a case fails. The timeout is generous, because it is not a
-/// deadline of the protocol: it only detects a server that hangs.
+/// deadline of the protocol: it only detects a server that hangs. The chapters' tests use this
+/// value. `client-suite check --timeout`, the mutants, the course's gates, the cases that a small
+/// server fails, and a plan's `timeout` set shorter ones.
 static TIMEOUT: AtomicU64 = AtomicU64::new(30);
 
 thread_local! {

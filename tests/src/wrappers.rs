@@ -43,8 +43,8 @@ impl Wrappers {
         }
         let path = self.directory.path().join(name);
         let copy = copy.display();
-        // RUST_BACKTRACE would change what a panic prints, and with cargo's LD_LIBRARY_PATH each start
-        // of a program would search more directories for its libraries.
+        // RUST_BACKTRACE would change what a panic prints. With cargo's LD_LIBRARY_PATH, the
+        // dynamic loader would search more directories each time a program starts.
         let script = format!(
             "#!/bin/sh\nunset RUST_BACKTRACE RUST_LIB_BACKTRACE LD_LIBRARY_PATH\nexec '{copy}' {arguments} \"$@\"\n"
         );

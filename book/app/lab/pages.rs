@@ -21,8 +21,8 @@ pub(super) fn table(part: &Part) -> String {
     out
 }
 
-/// Returns the chart of a result's part as SVG, drawn over the same chart of the record `over` if
-/// there is one. `None` if the part has no chart.
+/// Returns the chart of a result's part as SVG, or `None` if the part has no chart. If the record
+/// `over` contains the same chart, the part's chart is drawn over the recorded one.
 pub(super) fn chart(part: &Part, over: Option<&Record>) -> Option<String> {
     let recorded = over.and_then(|other| other.chart(&part.name));
     Some(draw::svg(part.chart.as_ref()?, &part.name, recorded))

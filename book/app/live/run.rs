@@ -82,7 +82,7 @@ impl State {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the progress changes, but at most for the duration `time`.
+    /// Waits until the progress changes, but for no longer than `time`.
     fn wait<'a>(
         &self,
         now: MutexGuard<'a, Progress>,

@@ -110,7 +110,7 @@ struct Counting {
     epoll: Epoll,
     listener: Option<Token>,
     /// The token of the stop pipe, once the pipe is registered. The loop deregisters the pipe only
-    /// when the loop is asked to stop. The call of `deregister` for this token ends the counts.
+    /// when the loop is asked to stop. The call to `deregister` for this token ends the counts.
     stop: Option<Token>,
     tally: Tally,
     /// Whether the last wait reported a client, and no client has been registered since.

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 pub struct Herd {
     /// The number of times that a sleeping loop was woken, per client.
     pub wakes: f64,
-    /// The number of times that a client was reported to a loop that could then accept none, per
-    /// client.
+    /// The number of times, per client, that a wait reported a connection to accept but the loop
+    /// then accepted none.
     pub in_vain: f64,
     /// Processor time of all loops per client, in microseconds.
     pub cpu_microseconds: f64,

@@ -186,7 +186,7 @@ impl Browser {
         shot["data"].as_str().expect("a picture").to_owned()
     }
 
-    /// Returns the console's messages since the last call of `logs`, and all URLs requested since
+    /// Returns the console's messages since the last call to `logs`, and all URLs requested since
     /// then.
     pub(crate) fn logs(&self) -> (Vec<String>, Vec<String>) {
         let entries = |kind: &str| self.post("se/log", &json!({"type": kind}));

@@ -143,8 +143,8 @@ impl Files {
         options.read(true).custom_flags(libc::O_NONBLOCK);
         let file = match uninterrupted(|| self.root.open_with(name, &options)) {
             Ok(file) => file.into_std(),
-            // Opening a directory needs read permission, but serving the files in it
-            // needs only search permission. So the directory counts as found.
+            // A directory without read permission cannot be opened. It still counts as
+            // found, because search permission is enough to serve the files in it.
             Err(error)
                 if error.raw_os_error() == Some(libc::EACCES)
                     && self.is_directory(name) =>

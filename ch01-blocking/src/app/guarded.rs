@@ -2,7 +2,7 @@
 //!
 //! The stream is the application's code, and a server drops it wherever the connection
 //! ends: in an event loop, or while a coroutine's stack is being unwound, where a
-//! second panic aborts the process. So the wrapper catches a panic of the stream's
+//! second panic aborts the process. So the wrapper catches a panic in the stream's
 //! destructor at once.
 
 use crate::app::stats::Counter;
@@ -11,7 +11,7 @@ use crate::server::unwind;
 use std::task::Waker;
 use std::time::Duration;
 
-/// The application's body stream, in a wrapper that catches panics of its destructor.
+/// The application's body stream, in a wrapper that catches panics in its destructor.
 pub(crate) struct Guarded {
     /// The wrapped stream; `None` only while the wrapper is being dropped.
     stream: Option<Box<dyn BodyStream>>,
@@ -19,7 +19,7 @@ pub(crate) struct Guarded {
 }
 
 impl Guarded {
-    /// Wraps `stream`. A panic of its destructor is counted in `panics`.
+    /// Wraps `stream`. A panic in its destructor is counted in `panics`.
     pub(crate) fn new(stream: Box<dyn BodyStream>, panics: &'static Counter) -> Guarded {
         Guarded { stream: Some(stream), panics }
     }

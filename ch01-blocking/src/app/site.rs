@@ -80,13 +80,13 @@ impl Site {
         Site { more: Some(routes), ..self }
     }
 
-    /// Makes every further answer the last on its connection.
+    /// From now on, every answer closes its connection.
     pub fn drain(&self) {
         self.draining.store(true, SeqCst);
     }
 
-    /// Makes every further answer the last on its connection, in this process and in all
-    /// its children: also in a child that the stop signal has not reached yet.
+    /// From now on, every answer closes its connection, in this process and in all its
+    /// children: also in a child that the stop signal has not reached yet.
     pub fn drain_all(&self) {
         self.all_drain.store(true, SeqCst);
     }

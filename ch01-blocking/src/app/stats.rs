@@ -75,7 +75,7 @@ impl Counter {
         self.0.fetch_add(1, SeqCst)
     }
 
-    /// Returns the number of calls of [`add`](Counter::add) so far, in all processes that
+    /// Returns the number of calls to [`add`](Counter::add) so far, in all processes that
     /// share the counter.
     pub fn get(&self) -> u64 {
         self.0.load(SeqCst)

@@ -1,10 +1,4 @@
 //! A body that is generated while it is sent, such as a stream of events.
-//!
-//! The length of such a body is not known, so each piece carries its own length
-//! (chunked, RFC 9112 section 7.1). HTTP/1.0 has no chunks; there the end of the
-//! connection ends the body. The body is pulled, never pushed: the sender asks for the
-//! next piece when the client has taken the previous one. So nothing is queued for a
-//! slow client, which gets fewer and more recent pieces.
 
 use crate::stream::Transport;
 use std::fmt;
@@ -13,9 +7,16 @@ use std::task::Waker;
 use std::time::Duration;
 
 /// The source of a streamed body. Its methods never wait.
+///
+/// The length of such a body is not known, so each piece carries its own length
+/// (chunked, RFC 9112 section 7.1). HTTP/1.0 has no chunks; there the end of the
+/// connection ends the body. The body is pulled, never pushed: the sender asks for the
+/// next piece when the client has taken the previous one. So nothing is queued for a
+/// slow client, which gets fewer and more recent pieces.
 pub trait BodyStream: Send {
     /// Appends the next piece to `content`: about 16 KiB, or more if it cannot be
-    /// divided.
+    /// divided. A piece is never empty, because the sender takes an empty piece for the
+    /// end of the body.
     ///
     /// If no piece is available yet, the source returns [`NextPiece::Pending`], keeps
     /// `waker`, and wakes it as soon as a piece is available. The waker of a later call
@@ -24,7 +25,8 @@ pub trait BodyStream: Send {
 
     /// Returns the bytes to send after a
     /// [`heartbeat_interval`](BodyStream::heartbeat_interval) without output, so that a
-    /// closed connection is noticed. These bytes must have no meaning to the client.
+    /// closed connection is noticed. These bytes must have no meaning to the client. They
+    /// must not be empty: an empty piece would end the body.
     fn heartbeat(&self) -> &'static [u8];
 
     /// Returns the longest time without output, after which a heartbeat is sent.
@@ -36,11 +38,11 @@ pub trait BodyStream: Send {
 /// The outcome of [`BodyStream::more`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextPiece {
-    /// A piece was appended.
+    /// A piece of at least one byte was appended.
     Ready,
-    /// No piece is available yet.
+    /// No piece is available yet, and nothing was appended.
     Pending,
-    /// The body has ended.
+    /// The body has ended, and nothing was appended.
     End,
 }
 

@@ -22,7 +22,7 @@ const BASE: usize = 16 * 1024;
 // would cost an allocation per request.
 #[allow(clippy::large_enum_variant)]
 pub enum Parsed<'b> {
-    /// A complete request; the next call of [`Inbox::next`] counts it as answered.
+    /// A complete request; the next call to [`Inbox::next`] counts it as answered.
     Complete(Request<'b>),
     /// The request is not complete yet.
     Partial {
@@ -112,6 +112,11 @@ impl Inbox {
     }
 
     /// Records that `bytes` bytes were written to [`Inbox::space`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if `bytes` is greater than the length of that space: this method with debug
+    /// assertions, a later method without them.
     pub fn received(&mut self, bytes: usize) {
         self.end += bytes;
         debug_assert!(self.end <= self.buffer.len());
@@ -199,8 +204,8 @@ impl Inbox {
     }
 
     /// Returns [`Method::Head`] if the request at `start` begins with `HEAD `,
-    /// otherwise [`Method::Other`]. A refusal depends on no other method: the refusal
-    /// of a HEAD request is sent without content.
+    /// otherwise [`Method::Other`]. A refusal needs no other distinction: only the
+    /// refusal of a HEAD request is sent without content.
     fn method(&self) -> Method {
         match self.buffer[self.start..self.end].starts_with(b"HEAD ") {
             true => Method::Head,

@@ -1,9 +1,12 @@
-//! HTTP/1.1 without input, output or a clock: bytes in, decisions out.
+//! HTTP/1.1: received bytes become requests, and responses become bytes to send.
 //!
-//! Every function here decides from bytes that have already arrived and never waits, so
-//! a blocking thread, an event loop and a coroutine can all use this module. An
-//! [`Inbox`] collects the received bytes and returns a request as complete, partial or
-//! refused; an [`Outbox`] collects the answers to send.
+//! This module decides from bytes that have already arrived, so a blocking thread, an
+//! event loop and a coroutine can all use it. An [`Inbox`] collects the received bytes
+//! and returns a request as complete, partial or refused; an [`Outbox`] collects the
+//! answers to send.
+//!
+//! Three functions do more than compute: [`Outbox::flush`] calls a stream, which may
+//! wait; [`Outbox::push`] reads a small file; and [`HttpDate::now`] reads the clock.
 //!
 //! ```
 //! use ch01_blocking::http::{Inbox, Limits, Parsed};

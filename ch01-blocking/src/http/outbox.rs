@@ -1,14 +1,4 @@
 //! The output buffer: answers as bytes, until they are sent.
-//!
-//! Heads and small bodies are gathered here and leave in one write for a whole burst of
-//! pipelined requests. At most one large body follows them and is not copied: bytes in
-//! memory, a file, or a body that is generated piece by piece. So a client that never
-//! reads occupies a bounded amount of memory: `--max-output` bytes, one more head with
-//! a small body, and the large body if it is in memory. While the buffer is full, the
-//! servers answer no further request (`serve` in chapter 1, `Connection::advance` in
-//! chapter 3), and therefore read nothing. The received bytes of a connection are
-//! limited, too: to 16 KiB, and beyond that to a share of `--max-buffered` (`inbox.rs`).
-//! `--write-timeout` limits the time that a client may take to read.
 
 use super::body_stream::{BodyStream, Live};
 use super::date::HttpDate;
@@ -37,6 +27,17 @@ thread_local! {
 }
 
 /// The answers of one connection that are not sent yet.
+///
+/// Heads and small bodies are gathered in a buffer and leave in one write for a whole
+/// burst of pipelined requests. At most one large body follows them and is not copied:
+/// bytes in memory, a file, or a body that is generated piece by piece. So a client that
+/// never reads occupies a bounded amount of memory: `--max-output` bytes, one more head
+/// with a small body, and the large body if it is in memory. While the buffer is full,
+/// the servers answer no further request (`serve` in chapter 1, `Connection::advance` in
+/// chapter 3), and therefore read nothing. The received bytes of a connection are
+/// limited, too: to 16 KiB, and beyond that to a share of `--max-buffered`
+/// ([`Inbox`](super::Inbox)). `--write-timeout` limits the time that a client may take
+/// to read.
 #[derive(Debug)]
 pub struct Outbox {
     bytes: Vec<u8>,
@@ -99,7 +100,8 @@ impl Outbox {
 
     // ANCHOR: push
     /// Queues an answer. Only the first answer of a burst reads the `clock`; the other
-    /// answers get the same date.
+    /// answers get the same date. The outbox must not be [full](Outbox::is_full): with
+    /// debug assertions `push` panics, without them the queued answers may be corrupted.
     pub fn push(
         &mut self,
         response: Response,

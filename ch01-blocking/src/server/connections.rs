@@ -33,7 +33,7 @@ pub enum Admission {
     /// The connection is served.
     Admitted,
     /// The connection is answered with 503, and stays open until the client closes it,
-    /// at most for `--linger-timeout`.
+    /// but for no longer than `--linger-timeout`.
     Rejected,
     /// The connection is answered with 503, and closed without waiting for the client.
     RejectedAtOnce,

@@ -1,4 +1,4 @@
-//! Returns the memory of many closed connections to the system.
+//! [`FreeMemory`] returns the memory of many closed connections to the system.
 //!
 //! free(3) keeps memory for the next malloc(3): a heap shrinks at its top only, and one
 //! small allocation at the top keeps everything below it. So the memory of thousands of
@@ -23,7 +23,7 @@ use crate::server::sys;
 use crate::server::trace::{self, trace};
 use std::time::{Duration, Instant};
 
-/// The number of closed connections from which a call of malloc_trim(3) is worth the
+/// The number of closed connections from which a call to malloc_trim(3) is worth the
 /// time it takes.
 const CROWD: usize = 1024;
 /// The time since the last close of a connection after which malloc_trim(3) is called.

@@ -85,6 +85,9 @@ impl Listener {
     // ANCHOR_END: bind
 
     /// Makes [`ready`](Listener::ready) print the address on standard output.
+    ///
+    /// The returned listener is the first of a new group. So `announced` must be called
+    /// before [`shared`](Listener::shared) and [`sibling`](Listener::sibling).
     pub fn announced(self) -> Listener {
         Listener { readiness: Readiness::of(1, Report::Line), ..self }
     }
@@ -100,8 +103,9 @@ impl Listener {
     // ANCHOR: ready
     /// Declares that connections of this listener can be served. A listener and all
     /// that [`shared`](Listener::shared) and [`sibling`](Listener::sibling) make from it
-    /// are a group: the last call of `ready` in the group reports to the user, or to
-    /// the parent process, that the server is ready.
+    /// are a group: the last call to `ready` in the group reports to the user, or to
+    /// the parent process, that the server is ready. `ready` must be called once for
+    /// each listener of the group.
     ///
     /// # Errors
     ///
@@ -164,6 +168,10 @@ impl Listener {
     // ANCHOR_END: open
 
     /// Returns the address that clients connect to.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()?.as_socket().ok_or_else(|| ErrorKind::Unsupported.into())
     }
@@ -182,6 +190,11 @@ impl Listener {
     /// socket(7)). This call sets the option on the socket of `self` too, which Linux
     /// allows after bind(2). A server binds its first socket without the option, so a
     /// second server at this address still fails to start.
+    ///
+    /// # Errors
+    ///
+    /// Those of socket(2), setsockopt(2), bind(2) and listen(2): usually, no descriptor is
+    /// left.
     #[cfg(target_os = "linux")]
     pub fn sibling(&self) -> io::Result<Listener> {
         self.socket.set_reuse_port(true)?;

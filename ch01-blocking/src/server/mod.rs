@@ -5,8 +5,8 @@
 //! [`program`] is what a binary's `main` calls. [`listener`] accepts, [`connections`]
 //! lists the open connections so that [`stop`] can end them in order, [`children`]
 //! reaps processes and [`usage`] records the resources of a process that may be killed.
-//! [`free_memory`] returns memory to the system. [`sys`] has all of the chapter's
-//! unsafe code.
+//! [`free_memory`] returns memory to the system. [`sys`] has all unsafe code of the
+//! chapter, except that of the small servers.
 
 pub mod children;
 pub mod connections;

@@ -1,5 +1,5 @@
-//! All unsafe code of this chapter: fork, signal handlers, memory that processes share, and
-//! calls that the libraries lack.
+//! All unsafe code of this chapter, except that of the small servers: fork, signal handlers,
+//! memory that processes share, and calls that the libraries lack.
 #![allow(unsafe_code)]
 
 use nix::errno::Errno;
@@ -36,6 +36,10 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 
 /// Creates a pipe that is closed on exec and never blocks, in several steps: macOS has no
 /// pipe2(2). A program that another thread starts in between inherits the pipe.
+///
+/// # Errors
+///
+/// `EMFILE` or `ENFILE` if no descriptor is left; else those of fcntl(2).
 #[cfg(target_vendor = "apple")]
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
@@ -177,6 +181,11 @@ pub fn require_single_thread() -> io::Result<()> {
 /// Starts a copy of this process. Returns the child's process ID to the parent, and `None`
 /// to the child.
 ///
+/// The child must end in [`run_child`] or [`run_connection_child`], which do not return: a
+/// return or a panic would continue the parent's code in the child. In the child, SIGTERM
+/// is blocked until [`write_on_signals`] or [`run_connection_child`] installs a handler for
+/// it; a SIGTERM that arrives earlier is handled then.
+///
 /// A forked child has only the thread that forked; a lock that another thread held at
 /// the moment of the fork would stay locked in the child forever (fork(2)). So each
 /// call counts the threads, which costs a few microseconds: an earlier check would miss
@@ -232,6 +241,9 @@ static SOCKET: AtomicI32 = AtomicI32::new(-1);
 /// Runs `work` in a forked child, and exits the process afterwards, even if `work` fails or
 /// panics.
 ///
+/// The exit status is 0 if `work` succeeds, and 101 otherwise; an error of `work` is dropped.
+/// The destructors of the caller's values and the exit handlers (atexit(3)) do not run.
+///
 /// SIGINT is ignored: Ctrl-C reaches the parent too, which then sends the child
 /// SIGTERM. A parent that has died can send nothing, so on Linux this function asks the
 /// kernel to send the child SIGTERM when the parent dies (PR_SET_PDEATHSIG, prctl(2)).
@@ -241,8 +253,8 @@ pub fn run_child(work: impl FnOnce() -> io::Result<()>) -> ! {
         #[cfg(target_os = "linux")]
         {
             nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
-            // If the parent died before the call of set_pdeathsig, the kernel sends no
-            // signal (prctl(2)), so the child sends it to itself.
+            // If the parent died before the call to `set_pdeathsig`, the kernel sends no
+            // signal (prctl(2)), so the child sends SIGTERM to itself.
             if Pid::parent().as_raw() != PARENT.load(SeqCst) {
                 kill(Pid::this(), Signal::SIGTERM)?;
             }

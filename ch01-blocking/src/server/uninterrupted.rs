@@ -1,9 +1,10 @@
-//! System calls that a signal may interrupt.
+//! Repeats system calls that a signal has interrupted.
 
 use std::io::{self, ErrorKind};
 
 // ANCHOR: uninterrupted
-/// Repeats a call until no signal interrupts it (EINTR, signal(7)). Returns its result.
+/// Makes a system call, again each time that a signal interrupts it (EINTR, signal(7)).
+/// Returns the result of the last call, which is never the error `Interrupted`.
 pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

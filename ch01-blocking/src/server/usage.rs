@@ -18,7 +18,7 @@ pub struct Usage {
     bytes: AtomicUsize,
 }
 
-/// The resources that a dead process still held: see [`Usage::take`].
+/// The resources that a process held when it died, as [`Usage::take`] returns them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
     /// Number of open connections.

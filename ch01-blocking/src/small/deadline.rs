@@ -46,8 +46,8 @@ impl Read for DeadlineStream<'_> {
             return Err(ErrorKind::TimedOut.into());
         }
         self.socket.set_read_timeout(Some(left))?;
-        // The kernel reports a timeout by the error EAGAIN, as it does for a
-        // non-blocking socket (socket(7)).
+        // The kernel reports a timeout with the error EAGAIN, as it does when a read
+        // from a non-blocking socket would block (socket(7)).
         let n = self.socket.read(buffer).map_err(|error| match error.kind() {
             ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
             _ => error,

@@ -103,7 +103,8 @@ impl<T: Transport> Connection<T> {
 
     // ANCHOR: on_deadline
     /// Handles the connection's deadline, which has passed. Returns the turn's result,
-    /// or `None` if `drive` must run to determine it.
+    /// or `None` if `drive` must run to determine it. The event loop closes the
+    /// connection if the result is an error.
     pub(super) fn on_deadline(
         &mut self,
         work: &mut Work,

@@ -114,7 +114,7 @@ impl<P: Poller> EventLoop<'_, P> {
 
     // ANCHOR: resume
     /// Resumes accepting if the pause has lasted long enough, and accepts clients that
-    /// the last call of `accept` has left in the backlog.
+    /// the last call to `accept` has left in the backlog.
     pub(super) fn resume_accepting(&mut self) {
         if self.accept_resumes.is_some_and(|until| until <= self.shared.now)
             && let Some(listener) = &self.listener

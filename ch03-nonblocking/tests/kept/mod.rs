@@ -25,7 +25,7 @@ const TALK: &[u8] = b"/plaintext";
 /// response to another path than [`TALK`].
 #[derive(Debug, Default)]
 struct Keeps {
-    /// The number of calls of `/kept` that have begun to block the thread.
+    /// The number of requests for `/kept` that have begun to block the thread.
     begun: Mutex<u32>,
     more: Condvar,
     /// The time at which each response was ready, except the responses to [`TALK`].

@@ -1,4 +1,4 @@
-//! Tests that a server whose poller fails in every call of `wait` still serves connections, and
+//! Tests that a server whose poller fails in every call to `wait` still serves connections, and
 //! returns without an error after a stop request. Chapter 6 includes this file by its path.
 
 use ch01_blocking::program::Cli;

@@ -29,7 +29,7 @@ use tempfile::TempDir;
 
 /// Number of received bytes after which the client closes, so that each run is short.
 const ENOUGH: usize = 60_000;
-/// Maximum number of bytes that a connection reads and writes in one call of its state
+/// Maximum number of bytes that a connection reads and writes in one call to its state
 /// machine: so small that most tests need several calls.
 const IO_BUDGET: usize = 8_000;
 

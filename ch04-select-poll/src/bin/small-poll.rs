@@ -1,7 +1,7 @@
 // ANCHOR: head
 //! One thread that sleeps in poll(2) until at least one connection can go on.
 //!
-//! The thread keeps no list between the calls of poll(2): each round makes a list of
+//! The thread keeps no list between the calls to poll(2): each round makes a list of
 //! all connections, the kernel checks all of it, and the thread searches all of it for
 //! events. This server has no limit on the number of connections, and no limit on the
 //! time that a stop takes.
@@ -47,7 +47,7 @@ fn poll(list: &mut [pollfd], timeout: Option<Duration>) -> io::Result<()> {
 
 // ANCHOR_END: poll
 // ANCHOR: list
-/// Everything that the thread remembers between two calls of poll(2).
+/// Everything that the thread remembers between two calls to poll(2).
 struct Server {
     /// The listener; `None` after the stop.
     listener: Option<TcpListener>,
@@ -57,7 +57,7 @@ struct Server {
 }
 
 impl Server {
-    /// Returns the list for the next call of poll(2): an entry for the stop pipe, one
+    /// Returns the list for the next call to poll(2): an entry for the stop pipe, one
     /// for the listener, and one for each connection.
     fn list(&self, stop: &PipeReader) -> Vec<pollfd> {
         let accepting = self.listener.as_ref().filter(|_| self.pause.is_none());
@@ -76,7 +76,7 @@ impl Server {
         list
     }
 
-    /// Returns how long the next call of poll(2) may block: until the first deadline of
+    /// Returns how long the next call to poll(2) may block: until the first deadline of
     /// a connection or the end of the pause in accepting. `None`: without limit.
     fn timeout(&self) -> Option<Duration> {
         let due = self.connections.iter().map(|(connection, _)| connection.due());
@@ -102,7 +102,7 @@ impl Server {
         });
     }
 
-    /// Accepts clients, at most 64. If more wait, the next call of poll(2) reports the
+    /// Accepts clients, at most 64. If more wait, the next call to poll(2) reports the
     /// listener again.
     fn accept(&mut self, now: Instant) {
         for _ in 0..64 {

@@ -42,12 +42,12 @@ pub(crate) type SavedSp = *mut u8;
 pub(crate) struct Switched {
     /// The saved stack pointer of the other stack, which has just been left.
     pub(crate) from: SavedSp,
-    /// The message that the other stack has passed to its call of `switch`.
+    /// The message that the other stack has passed to its call to `switch`.
     pub(crate) message: usize,
 }
 
 /// The function that runs first on a fresh stack, and never returns. Its arguments are: the saved
 /// stack pointer of the stack that has switched to the fresh one, the message passed to that call
-/// of `switch`, and the argument given to `prepare`.
+/// to `switch`, and the argument given to `prepare`.
 pub(crate) type Entry =
     unsafe extern "C" fn(from: SavedSp, message: usize, argument: *mut u8) -> !;

@@ -21,7 +21,7 @@ mod forms {
 
     // ANCHOR: return
     /// Leaves this stack, and continues the stack that was left at `to`: on that stack,
-    /// the earlier call of `by_return` returns the saved stack pointer of this one.
+    /// the earlier call to `by_return` returns the saved stack pointer of this one.
     #[unsafe(naked)]
     pub(super) unsafe extern "sysv64" fn by_return(to: SavedSp) -> SavedSp {
         naked_asm!(
@@ -93,7 +93,7 @@ mod forms {
     use std::arch::naked_asm;
 
     /// Leaves this stack, and continues the stack that was left at `to`: on that stack, the earlier
-    /// call of `by_return` returns the saved stack pointer of this one.
+    /// call to `by_return` returns the saved stack pointer of this one.
     #[unsafe(naked)]
     pub(super) unsafe extern "C" fn by_return(to: SavedSp) -> SavedSp {
         naked_asm!(
@@ -285,7 +285,7 @@ impl<F: Form> Pair<F> {
         self.there = unsafe { F::switch(self.there) };
     }
 
-    /// Returns the stack of the pair's other side. Nothing on it needs to be dropped.
+    /// Returns the stack of the pair's other side, which contains no value to drop.
     pub fn into_stack(self) -> Stack {
         self.stack
     }

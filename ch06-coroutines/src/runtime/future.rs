@@ -1,21 +1,6 @@
 //! The futures that do not belong to a descriptor: [`Sleep`] waits until a given time,
 //! [`yield_now`] lets the other tasks run, and [`race`] combines two futures into one that
 //! is ready as soon as either is.
-//!
-//! ```
-//! use ch04_select_poll::poll::Poll;
-//! use ch06_coroutines::{Either, Runtime, race};
-//! use std::future::pending;
-//! use std::time::{Duration, Instant};
-//!
-//! let runtime = Runtime::new(Box::new(Poll::default()))?;
-//! let first = runtime.run_future(|handle| async move {
-//!     let too_late = Instant::now() + Duration::from_millis(1);
-//!     race(pending::<()>(), handle.sleep_until(too_late)).await
-//! })?;
-//! assert_eq!(first.expect("no panic"), Either::Second(()));
-//! # std::io::Result::Ok(())
-//! ```
 
 use super::scheduler::Scheduler;
 use ch03_nonblocking::poller::Token;
@@ -84,7 +69,22 @@ pub async fn yield_now() {
 }
 // ANCHOR_END: yield_now
 
-/// The output of the future that was ready first.
+/// The output of the future that was ready first, of two that [`race`] has combined.
+///
+/// ```
+/// use ch04_select_poll::poll::Poll;
+/// use ch06_coroutines::{Either, Runtime, race};
+/// use std::future::pending;
+/// use std::time::{Duration, Instant};
+///
+/// let runtime = Runtime::new(Box::new(Poll::default()))?;
+/// let first = runtime.run_future(|handle| async move {
+///     let too_late = Instant::now() + Duration::from_millis(1);
+///     race(pending::<()>(), handle.sleep_until(too_late)).await
+/// })?;
+/// assert_eq!(first.expect("no panic"), Either::Second(()));
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Either<A, B> {
     /// The first future was ready, or both were.
@@ -99,6 +99,8 @@ pub enum Either<A, B> {
 ///
 /// Both futures must be `Unpin`, so that this file needs no unsafe code. An `async`
 /// block is not `Unpin`; pass it by [`pin!`](std::pin::pin).
+///
+/// [`Either`] has an example.
 pub fn race<A: Future + Unpin, B: Future + Unpin>(a: A, b: B) -> Race<A, B> {
     Race(a, b)
 }

@@ -1,46 +1,5 @@
 //! [`Runtime`] runs the tasks of one thread; through a [`Handle`] a task spawns others,
 //! sleeps, and registers descriptors.
-//!
-//! ```
-//! use ch04_select_poll::poll::Poll;
-//! use ch06_coroutines::{Runtime, StackPool};
-//! use std::time::Duration;
-//!
-//! let stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
-//! let runtime = Runtime::with_stacks(Box::new(Poll::default()), stacks)?;
-//! let body = |handle: &ch06_coroutines::Handle| {
-//!     // SAFETY: the closure uses no thread-local.
-//!     let slow = unsafe {
-//!         handle.spawn_coroutine(|handle| {
-//!             handle.sleep(Duration::from_millis(1)); // the thread is free meanwhile
-//!             42
-//!         })
-//!     };
-//!     slow.expect("a stack").join().expect("no panic")
-//! };
-//! // SAFETY: `body` uses no thread-local.
-//! let result = unsafe { runtime.run_coroutine(body) }?;
-//! assert_eq!(result.expect("no panic"), 42);
-//! # std::io::Result::Ok(())
-//! ```
-//!
-//! The next example uses futures, which need no stacks and no `unsafe`. The first future
-//! spawns a second one, which prints while the first one sleeps:
-//!
-//! ```
-//! use ch04_select_poll::poll::Poll;
-//! use ch06_coroutines::Runtime;
-//! use std::time::{Duration, Instant};
-//!
-//! let runtime = Runtime::new(Box::new(Poll::default()))?;
-//! let result = runtime.run_future(|handle| async move {
-//!     handle.spawn_future(async { println!("meanwhile") });
-//!     handle.sleep_until(Instant::now() + Duration::from_millis(1)).await;
-//!     42
-//! })?;
-//! assert_eq!(result.expect("no panic"), 42);
-//! # std::io::Result::Ok(())
-//! ```
 
 use super::future::{Sleep, sleep};
 use super::reactor::{Descriptor, Reactor};
@@ -61,6 +20,25 @@ use std::{io, thread};
 
 /// The tasks, descriptors and timers of one thread. Dropping the runtime ends its tasks:
 /// suspended coroutines are unwound, and futures are dropped.
+///
+/// The example of [`run_coroutine`](Runtime::run_coroutine) uses coroutines. This one uses
+/// futures, which need no stacks and no `unsafe`. The first future spawns a second one, which
+/// prints while the first one sleeps:
+///
+/// ```
+/// use ch04_select_poll::poll::Poll;
+/// use ch06_coroutines::Runtime;
+/// use std::time::{Duration, Instant};
+///
+/// let runtime = Runtime::new(Box::new(Poll::default()))?;
+/// let result = runtime.run_future(|handle| async move {
+///     handle.spawn_future(async { println!("meanwhile") });
+///     handle.sleep_until(Instant::now() + Duration::from_millis(1)).await;
+///     42
+/// })?;
+/// assert_eq!(result.expect("no panic"), 42);
+/// # std::io::Result::Ok(())
+/// ```
 pub struct Runtime {
     handle: Handle,
 }
@@ -95,9 +73,38 @@ impl Runtime {
     /// The poller fails; no stack is available; or every task waits, and nothing is left that could
     /// wake one ([`ErrorKind::Deadlock`](io::ErrorKind::Deadlock)).
     ///
+    /// # Panics
+    ///
+    /// Panics if the closure is larger than a quarter of a stack.
+    ///
     /// # Safety
     ///
     /// The contract is that of [`Handle::spawn_coroutine`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ch04_select_poll::poll::Poll;
+    /// use ch06_coroutines::{Runtime, StackPool};
+    /// use std::time::Duration;
+    ///
+    /// let stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+    /// let runtime = Runtime::with_stacks(Box::new(Poll::default()), stacks)?;
+    /// let body = |handle: &ch06_coroutines::Handle| {
+    ///     // SAFETY: the closure uses no thread-local.
+    ///     let slow = unsafe {
+    ///         handle.spawn_coroutine(|handle| {
+    ///             handle.sleep(Duration::from_millis(1)); // the thread is free meanwhile
+    ///             42
+    ///         })
+    ///     };
+    ///     slow.expect("a stack").join().expect("no panic")
+    /// };
+    /// // SAFETY: `body` uses no thread-local.
+    /// let result = unsafe { runtime.run_coroutine(body) }?;
+    /// assert_eq!(result.expect("no panic"), 42);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[allow(unsafe_code)]
     pub unsafe fn run_coroutine<T: 'static>(
         self,
@@ -253,7 +260,7 @@ impl Handle {
     pub fn waker(&self) -> Waker {
         match self.current() {
             Some(task) => self.waker_of(task),
-            // While the runtime ends, a destructor of one of its tasks may call this function.
+            // A destructor that runs while the runtime ends may call this function.
             None if self.is_over() => Waker::noop().clone(),
             None => panic!("only a task can be woken"),
         }
@@ -265,6 +272,8 @@ impl Handle {
 type Outcome<T> = Rc<RefCell<Option<thread::Result<T>>>>;
 
 /// A handle to a spawned coroutine, to wait for its end and get its value.
+///
+/// Dropping the handle does not end the coroutine, whose value is then lost.
 pub struct Join<T> {
     task: Token,
     result: Outcome<T>,

@@ -3,7 +3,8 @@
 //!
 //! A task is a coroutine or a future. Both wait for the same descriptors and timers, and share one
 //! run queue; only the last step differs, `resume` for a coroutine and `poll` for a future
-//! (`scheduler.rs`). [`Runtime`] and [`Handle`] have examples.
+//! (`scheduler.rs`). [`Runtime`], [`Runtime::run_coroutine`], [`Descriptor`] and [`Either`] have
+//! examples.
 //!
 //! | file | what it is |
 //! |---|---|

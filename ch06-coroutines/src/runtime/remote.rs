@@ -97,8 +97,8 @@ impl RemoteQueue {
 }
 
 impl AsFd for RemoteQueue {
-    /// Returns the read end of the pipe, which is readable from a call of
-    /// `write_wakeup` until the next call of `drain_wakeups`.
+    /// Returns the read end of the pipe, which is readable from a call to
+    /// `write_wakeup` until the next call to `drain_wakeups`.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake_read.as_fd()
     }

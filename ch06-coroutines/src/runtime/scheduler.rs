@@ -352,8 +352,8 @@ impl Scheduler {
         self.running.get()
     }
 
-    /// Returns the waiter for a future that is polled with `waker`: usually `waker` is the running
-    /// task's own, and the waiter is this task; otherwise it is a copy of `waker`.
+    /// Returns the waiter for a future that is polled with `waker`: the running task, if `waker` is
+    /// that task's own waker, as is usual; otherwise a copy of `waker`.
     pub(crate) fn waiter(&self, waker: &Waker) -> Waiter {
         let own = self.current().filter(|&me| self.waker_of(me).will_wake(waker));
         own.map_or_else(|| Waiter::Waker(Box::new(waker.clone())), Waiter::Task)

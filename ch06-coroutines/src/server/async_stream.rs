@@ -54,8 +54,8 @@ impl AsyncStream {
                 continue;
             }
             if let Some(source) = outbox.source() {
-                // The future of `more` is boxed: otherwise every future that sends
-                // something would contain it, and be as large.
+                // The future of `more` is boxed: otherwise it would be part of every
+                // future that sends something, and would make that future larger.
                 let content = Box::pin(self.more(source)).await?;
                 outbox.push_piece(&content);
                 continue;

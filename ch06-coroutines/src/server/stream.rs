@@ -58,7 +58,7 @@ impl ActiveConnection {
         self.connection.server.handle.now()
     }
 
-    /// Sets the kind of wait of the next [`try_fill`](ActiveConnection::try_fill), and so its
+    /// Sets what the next [`try_fill`](ActiveConnection::try_fill) waits for, which determines the
     /// deadline.
     pub(super) fn deadline(&mut self, wait: Wait) {
         self.all_sent();
@@ -376,8 +376,8 @@ impl Stream for ParkingStream {
         // (`self.0.now()`), which may be a while ago.
         let until = later(Instant::now(), time);
         while self.0.now() < until {
-            // If the client's close was reported together with its request, it is not
-            // reported again. So it is checked before the wait.
+            // If the client's close was reported together with the request, the poller
+            // does not report the close again. So this check precedes the wait.
             if self.0.connection.socket.is_ready(Readiness::Closed) {
                 return Err(ErrorKind::ConnectionReset.into());
             }

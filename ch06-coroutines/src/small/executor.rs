@@ -1,6 +1,6 @@
 // ANCHOR: head
-//! Polls futures on one thread. A *task* is a future that nothing awaits: the executor
-//! polls it whenever its waker was called.
+//! An executor: it polls futures on one thread. A *task* is a future that nothing
+//! awaits: the executor polls a task whenever the task's waker was called.
 //!
 //! Left out are tasks whose results can be awaited, and two tasks that wait for one
 //! descriptor.

@@ -1,6 +1,6 @@
 // ANCHOR: head
-//! Decides which coroutine runs next on one thread. A *task* is a coroutine that the
-//! scheduler runs.
+//! A scheduler: it decides which coroutine runs next on one thread. A *task* is a
+//! coroutine that the scheduler runs.
 //!
 //! Left out are wake-ups from other threads.
 #![allow(unsafe_code)] // `Coroutine::new` is unsafe
@@ -95,7 +95,8 @@ impl Scheduler {
 
 // ANCHOR_END: run
 // ANCHOR: park
-/// The functions that tasks call.
+/// The functions that tasks call. Outside of a task, `running` has no meaning, and a
+/// function panics where it would suspend the task.
 impl Scheduler {
     /// Returns the identity of the running task.
     pub fn running(&self) -> u64 {

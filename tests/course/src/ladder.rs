@@ -24,8 +24,8 @@ pub struct Track {
     /// empty.
     #[serde(default)]
     pub packages: Vec<String>,
-    /// Directories of the book's repository outside the copied packages, which the packages' tests
-    /// read. The starter contains copies of these directories, too.
+    /// The directories that the tests of the copied packages read, and that lie outside these
+    /// packages. The starter contains copies of these directories, too.
     #[serde(default)]
     pub directories: Vec<String>,
     /// The files that are made from the book's sources: each path in the learner's crate, with the

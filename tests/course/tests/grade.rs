@@ -18,9 +18,12 @@ use serde_json::Value;
 
 const COURSE: &str = env!("CARGO_BIN_EXE_course");
 
-/// The first of a range of user IDs as which nothing else runs. Each test has a user ID of its own,
-/// because grading kills all processes of a submission's user.
-const USERS: u32 = 718_000;
+/// Returns the first of a hundred user IDs as which nothing else runs, not even another run of these
+/// tests. Each test has a user ID of its own, because grading kills all processes of a submission's
+/// user.
+fn users() -> u32 {
+    200_000_000 + std::process::id() % 100_000 * 100
+}
 
 fn assignment() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/assignment")
@@ -152,7 +155,7 @@ fn processes_of(user: u32) -> usize {
 
 #[test]
 fn a_perfect_submission_has_all_points_in_all_formats() -> anyhow::Result<()> {
-    let reports = all_formats("solution", USERS + 40, &EVERYTHING)?;
+    let reports = all_formats("solution", users() + 40, &EVERYTHING)?;
     assert!(reports["text"].contains("100 of 100 points"), "{}", reports["text"]);
     assert!(
         reports["junit"].contains("tests=\"4\" failures=\"0\""),
@@ -173,7 +176,7 @@ fn a_perfect_submission_has_all_points_in_all_formats() -> anyhow::Result<()> {
 #[test]
 fn half_a_solution_loses_one_part_in_all_formats() -> anyhow::Result<()> {
     let expected = Expected { points: [40.0, 0.0, 30.0], passed: [4, 0, 3] };
-    let reports = all_formats("half", USERS + 50, &expected)?;
+    let reports = all_formats("half", users() + 50, &expected)?;
     assert!(reports["text"].contains("70 of 100 points"), "{}", reports["text"]);
     assert!(reports["text"].contains("headers::no_host"), "{}", reports["text"]);
     assert!(
@@ -242,10 +245,10 @@ fn an_empty_submission_and_one_that_does_not_compile_have_no_points() -> anyhow:
     let submissions = [
         (
             "empty",
-            USERS,
+            users(),
             &["src/main.rs is not taken from the submission: it has none"][..],
         ),
-        ("broken", USERS + 2, &["It does not compile", "TcpListener"]),
+        ("broken", users() + 2, &["It does not compile", "TcpListener"]),
     ];
     let graded = at_once(submissions, |(name, user, words)| {
         let notes = assert_grade(name, user, &NOTHING)?;
@@ -257,7 +260,7 @@ fn an_empty_submission_and_one_that_does_not_compile_have_no_points() -> anyhow:
 
 #[test]
 fn a_submission_that_hangs_has_no_points_and_ends() -> anyhow::Result<()> {
-    assert_grade("hangs", USERS + 3, &NOTHING).map(drop)
+    assert_grade("hangs", users() + 3, &NOTHING).map(drop)
 }
 
 #[test]
@@ -265,7 +268,7 @@ fn a_submission_that_cheats_has_no_points_and_harms_nothing() -> anyhow::Result<
     if !can_attack() {
         return Ok(());
     }
-    let user = USERS + 4;
+    let user = users() + 4;
     let made = tempfile::tempdir()?;
     let (guarded, stray) =
         (made.path().join("guarded"), PathBuf::from("/var/tmp/course-cheats"));
@@ -286,12 +289,12 @@ fn what_a_right_submission_leaves_behind_is_removed() -> anyhow::Result<()> {
     if !can_attack() {
         return Ok(());
     }
-    let user = USERS + 5;
-    let stray = PathBuf::from("/var/tmp/course-escapes");
-    let escapes = aimed("escapes", Path::new("/nowhere"), &stray)?;
+    let user = users() + 5;
+    let stray = format!("/var/tmp/course-escapes-{user}");
+    let escapes = aimed("escapes", Path::new("/nowhere"), Path::new(&stray))?;
     let (_, report) = grade(escapes.path(), user, "json")?;
     assert_json(&report, &EVERYTHING)?;
-    assert!(!Path::new("/var/tmp/course-escapes-0").exists(), "it has left a file");
+    assert!(!Path::new(&format!("{stray}-0")).exists(), "it has left a file");
     assert_eq!(processes_of(user), 0);
     Ok(())
 }
@@ -302,7 +305,7 @@ fn a_killed_grader_leaves_a_report_with_zeros_and_the_next_one_cleans_up()
     if !can_attack() {
         return Ok(());
     }
-    let user = (USERS + 6).to_string();
+    let user = (users() + 6).to_string();
     let out = tempfile::tempdir()?;
     fs::set_permissions(out.path(), PermissionsExt::from_mode(0o755))?;
     let file = out.path().join("report");
@@ -339,8 +342,8 @@ fn a_killed_grader_leaves_a_report_with_zeros_and_the_next_one_cleans_up()
     ensure!(report["complete"] == false && report["score"] == 0.0, "{report:#}");
     let parts = report["parts"].as_array().map_or(0, Vec::len);
     ensure!(parts == 3, "{report:#}");
-    assert_grade("solution", USERS + 6, &EVERYTHING)?;
-    assert_eq!(processes_of(USERS + 6), 0);
+    assert_grade("solution", users() + 6, &EVERYTHING)?;
+    assert_eq!(processes_of(users() + 6), 0);
     Ok(())
 }
 
@@ -401,7 +404,7 @@ fn a_server_in_another_language_is_built_and_run_by_commands() -> anyhow::Result
     let hello = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("languages/hello.c"))?;
     let slip = hello.replace("Hello, World!", "Hello, Wurld!");
     let wrong = "int main() { return nonsense; }".to_owned();
-    let submissions = (USERS + 20..).zip([hello, slip, wrong]);
+    let submissions = (users() + 20..).zip([hello, slip, wrong]);
     let graded = at_once(submissions, |(user, text)| plan.grade("hello.c", &text, user));
     let graded: Vec<_> = graded.collect::<Result<_, _>>()?;
     let [right, slip, wrong] = &graded[..] else { unreachable!("three are graded") };
@@ -441,7 +444,7 @@ fn a_case_whose_option_the_plan_does_not_list_is_named() -> anyhow::Result<()> {
     let mut command = Command::new(COURSE);
     command.arg("grade").arg(&plan).arg("--submission").arg(&submission);
     if is_root() {
-        command.args(["--user", &(USERS + 90).to_string()]);
+        command.args(["--user", &(users() + 90).to_string()]);
     }
     let output = command.output()?;
     let report = String::from_utf8_lossy(&output.stdout);
@@ -464,8 +467,8 @@ fn a_submission_that_uses_too_much_of_something_is_stopped() -> anyhow::Result<(
     let limits = "timeout = 20\n[limits]\ndisk = 20\nall-memory = 60\nfile = 10";
     let plan = ByCommand::new("server.sh", "", "/bin/sh server.sh {port}", limits)?;
     let scripts = [
-        (files, "MiB, and may write 20", USERS + 7),
-        (memory, "MiB of memory, and may use 60", USERS + 8),
+        (files, "MiB, and may write 20", users() + 7),
+        (memory, "MiB of memory, and may use 60", users() + 8),
     ];
     let graded = at_once(scripts, |(script, why, user)| {
         let report = plan.grade("server.sh", script, user)?;
@@ -495,7 +498,7 @@ fn files_of_users_that_the_suite_has_chosen_are_deleted() -> anyhow::Result<()> 
     fs::set_permissions(&server, PermissionsExt::from_mode(0o755))?;
     let mut command = Command::new(COURSE);
     command.arg("grade").arg(&plan).arg("--bin").arg(&server);
-    let output = command.args(["--user", &(USERS + 10).to_string()]).output()?;
+    let output = command.args(["--user", &(users() + 10).to_string()]).output()?;
     ensure!(output.status.code() != Some(2), "{output:?}");
     let left = fs::read_dir("/var/tmp")?.flatten().map(|entry| entry.path());
     let left: Vec<_> =
@@ -509,7 +512,7 @@ fn files_that_the_user_owned_before_are_not_deleted() -> anyhow::Result<()> {
     if !can_attack() {
         return Ok(());
     }
-    let user = USERS + 11;
+    let user = users() + 11;
     let mut owned = tempfile::NamedTempFile::new_in("/var/tmp")?;
     std::io::Write::write_all(&mut owned, b"kept")?;
     nix::unistd::chown(owned.path(), Some(user.into()), None)?;
@@ -551,7 +554,7 @@ fn a_program_outside_the_build_directory_is_not_taken() -> anyhow::Result<()> {
     }
     let script = script.replace("{moved}", &moved.display().to_string());
     fs::write(made.path().join("build.rs"), script)?;
-    let (_, report) = grade(made.path(), USERS + 12, "json")?;
+    let (_, report) = grade(made.path(), users() + 12, "json")?;
     let notes = assert_json(&report, &NOTHING)?;
     assert!(notes.contains("leads out of the build directory"), "{notes}");
     assert!(!moved.exists(), "it has left its directory");
@@ -583,12 +586,12 @@ fn grading_is_refused_where_it_would_not_be_safe() -> anyhow::Result<()> {
         assert!(alone.contains("--user grader"), "{alone}");
         let root = refused(&["--user", "root"])?;
         assert!(root.contains("is root"), "{root}");
-        // If the submission's user cannot enter a directory that grading needs, the mistake is in
-        // the call of `course grade`: it fails with advice for its caller, and the submission loses
-        // no points.
+        // If the submission's user cannot enter a directory that grading needs, the submission is
+        // not to blame, and loses no points: `course grade` fails with an error message that says
+        // what to change.
         let closed = tempfile::tempdir()?;
         fs::set_permissions(closed.path(), PermissionsExt::from_mode(0o700))?;
-        let user = (USERS + 13).to_string();
+        let user = (users() + 13).to_string();
         let grading = |submitted: [&str; 2]| {
             let mut command = Command::new(COURSE);
             command.arg("grade").arg(assignment().join("PLAN.toml")).args(submitted);
@@ -643,7 +646,7 @@ fn gradescopes_script_writes_results_or_fails() -> anyhow::Result<()> {
         let script = assignment().join("../../gradescope/run_autograder");
         let mut script = Command::new(script);
         script.env("AUTOGRADER", directory.path());
-        script.env("GRADER", (USERS + 30).to_string()).output()
+        script.env("GRADER", (users() + 30).to_string()).output()
     };
     let output = run(&assignment().join("PLAN.toml"))?;
     ensure!(output.status.success(), "{output:?}");

@@ -241,8 +241,8 @@ fn an_update_with_conflicts_keeps_the_work() -> anyhow::Result<()> {
         Ok(fs::write(mine.join(file), text.replacen(from, to, 1))?)
     };
 
-    // Makes a conflict: the crate seems to come from an older starter, in which the
-    // first line of a file was different, and the learner has changed that line.
+    // Makes a conflict: the starter from which the crate seems to come has another
+    // first line in one file, and the learner has changed the same line.
     change(spin, "//! ", "//! Once: ")?;
     change(mark, "edition = \"", "edition = \"old-")?;
     git(&mine, &["commit", "--quiet", "--all", "--message=An old starter"])?;

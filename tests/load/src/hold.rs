@@ -18,7 +18,7 @@ pub struct HoldOutcome {
     /// Number of the opened connections that were answered again after the pause, that is, when the
     /// function `meanwhile` of [`hold`] had returned.
     pub kept: usize,
-    /// The failures of the connections that were not opened or not kept.
+    /// Numbers of failures by kind, for connections that were not opened, or opened but not kept.
     pub errors: Errors,
 }
 

@@ -1,5 +1,5 @@
-//! A parser that finds the end of each response and, if a content is expected, compares the
-//! response's content with it.
+//! A parser that finds the end of each response and, if the caller gives the expected content,
+//! compares the response's content with it.
 //!
 //! The client suite's parser, `tests/src/response.rs`, checks every rule for a response. Apart from
 //! the expected content, this parser checks only the parts that determine the end, and is fast: a

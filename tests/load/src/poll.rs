@@ -1,5 +1,5 @@
 //! Waiting with poll(2), on systems without epoll(7). The measured figures mean the same as with
-//! epoll(7), but every call of poll(2) passes all connections, so the client's own cost grows with
+//! epoll(7), but every call to poll(2) passes all connections, so the client's own cost grows with
 //! their number.
 
 use std::io;

@@ -262,8 +262,8 @@ pub(crate) fn count_response(response: &Response, server: &Server) {
     }
 }
 
-/// Maximum number of bytes discarded while lingering: enough for a content that was on its way
-/// when the server refused the request.
+/// Maximum number of bytes discarded while lingering: enough for content that was on its way when
+/// the server refused the request.
 const LINGER_AMOUNT: usize = 16 << 20;
 
 /// Closes in stages: shuts down the sending side, then discards input until end of file.

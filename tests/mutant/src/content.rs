@@ -69,7 +69,7 @@ struct Reader<'r, 's, 'h> {
 }
 
 impl Reader<'_, '_, '_> {
-    /// Refuses a content of `length` bytes with 413 if it is larger than `--max-body`.
+    /// Refuses a request with 413 if its content of `length` bytes is larger than `--max-body`.
     fn fits(&self, length: u64) -> Result<(), End> {
         let most =
             self.server.options.max_body - u64::from(wrong(Mutation::BodyOffByOne));

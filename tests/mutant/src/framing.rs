@@ -1,5 +1,5 @@
-//! Message framing: the position at which a content ends. If two programs disagree on that
-//! position, requests can be smuggled.
+//! Message framing: the position at which a request's content ends. If two programs disagree on
+//! that position, requests can be smuggled.
 
 use crate::error::{bad, refuse};
 use crate::fields::Fields;
@@ -7,7 +7,7 @@ use crate::mutations::Mutation;
 use crate::switch::wrong;
 use crate::wire::End;
 
-/// The way in which the end of a content is determined.
+/// The way in which the end of a request's content is determined.
 pub(crate) enum Framing {
     Length(u64),
     Chunked,

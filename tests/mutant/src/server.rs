@@ -59,10 +59,11 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// Returns a shutdown request that SIGTERM or SIGINT triggers. A thread waits for the signals.
+    /// Starts a thread that waits for SIGTERM or SIGINT, and returns the shutdown request that the
+    /// thread then sets.
     ///
     /// Both signals are blocked before the other threads start, because a thread inherits the
-    /// signal mask. A signal handler, which may call only few functions (signal-safety(7)), is
+    /// signal mask. A signal handler, which may call only a few functions (signal-safety(7)), is
     /// not needed.
     pub(crate) fn on_signals() -> io::Result<Arc<Self>> {
         let (read_end, write_end) = UnixStream::pair()?;

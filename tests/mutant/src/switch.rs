@@ -10,7 +10,7 @@ static CHOSEN: OnceLock<Vec<Mutation>> = OnceLock::new();
 /// Sets the mistakes that this process makes. The server calls this function before it accepts
 /// the first connection.
 pub(crate) fn choose(mutations: Vec<Mutation>) {
-    // Only the first call of `choose` has an effect.
+    // Only the first call to `choose` has an effect.
     let _ = CHOSEN.set(mutations);
 }
 

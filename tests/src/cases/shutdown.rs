@@ -14,7 +14,7 @@ use crate::ctx::{Ctx, ensure_closed, get, get_and_close, request};
 use crate::fixture::{generated, variant};
 use crate::proc;
 use crate::profile::Capability;
-use crate::queue::unread_by_peer;
+use crate::receive_queue::unread_by_peer;
 use crate::server::Server;
 use crate::verdict::{Abort, Verdict, ensure};
 

@@ -54,8 +54,8 @@ fn counter(client: &mut Client, name: &str) -> CaseResult<u64> {
     counter_in(&client.response()?, name)
 }
 
-/// Waits until the counter `accepted` has the value `accepted`. The client `busy`, which is being
-/// served, reads the counter.
+/// Waits until the server's counter of accepted connections reaches `accepted`. The counter is read
+/// through `busy`, because no worker is free to serve a new connection.
 fn wait_until_accepted(ctx: &mut Ctx<'_>, busy: &mut Client, accepted: u64) -> Verdict {
     ctx.poll_until(&format!("`accepted` is {accepted}"), |_| {
         let now = counter(busy, "accepted")?;

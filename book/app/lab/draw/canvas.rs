@@ -14,8 +14,8 @@ pub(super) struct Size<'a> {
     pub height: f64,
 }
 
-/// Returns the wide and the narrow size of the chart `name`. All ids in the SVG begin with that
-/// name.
+/// Returns the two sizes, wide and narrow, in which a chart is drawn. `name` is the chart's name,
+/// and the prefix of all ids in its SVGs.
 pub(super) fn sizes(name: &str) -> [Size<'_>; 2] {
     [("wide", 720.0, 380.0), ("narrow", 360.0, 320.0)]
         .map(|(class, width, height)| Size { name, class, width, height })

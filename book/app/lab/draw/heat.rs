@@ -1,13 +1,13 @@
 //! Draws heat charts: the distribution of values at each step of a growing quantity. Each step has
-//! a column, and each range of values has a field in the column: the more values the range
-//! contains, the wider and darker the field. Because of the width, the chart can be read without
-//! color, and fields need no text.
+//! a column, and each range of values has a cell in the column: the more values the range
+//! contains, the wider and darker the cell. Because of the width, the chart can be read without
+//! color, and cells need no text.
 
 use super::axis::Axis;
 use super::canvas::{Size, tenths};
 use crate::lab::model::chart::{Chart, FIELDS, Series};
 
-/// The least width of a field, in the units of the drawing, for a range with almost no values.
+/// The least width of a cell, in the units of the drawing, for a range with almost no values.
 const THINNEST: f64 = 1.5;
 
 /// Draws the heat chart for an image of the size `size`. The second argument, a recorded chart that

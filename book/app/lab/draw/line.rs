@@ -140,7 +140,7 @@ struct Label {
     x: f64,
     /// The vertical coordinate of the line's end.
     end: f64,
-    /// The vertical coordinate of the name.
+    /// The vertical coordinate of the name: near `end`, but clear of the other names.
     y: f64,
     /// Whether a leader (a thin line) connects the line's end and the name.
     led: bool,

@@ -287,8 +287,8 @@ impl MemoryUsage {
         })
     }
 
-    /// Returns the memory in `self`, but with the mean of the kernel's memory in `self` and in
-    /// `after`.
+    /// Returns `self` with other values of `kernel` and `buffers`: for each, the mean of the values
+    /// in `self` and `after`.
     fn mean_of_kernel(self, after: MemoryUsage) -> MemoryUsage {
         MemoryUsage {
             kernel: f64::midpoint(self.kernel, after.kernel),

@@ -1,9 +1,9 @@
 //! `lab readiness`: the cost of finding out which descriptors are ready.
 //!
-//! Calls of the trait `Poller` are measured without a server, in three ways: the wait alone, with
-//! one of many descriptors ready; the write that makes one descriptor ready, the wait, and the
-//! read; and the same three steps with all descriptors ready at once, as in a server without idle
-//! connections.
+//! Calls to methods of the trait `Poller` are measured without a server, in three ways: the wait
+//! alone, with one of many descriptors ready; the write that makes one descriptor ready, the wait,
+//! and the read; and the same three steps with all descriptors ready at once, as in a server
+//! without idle connections.
 //!
 //! The descriptors are UDP sockets on loopback. They are network sockets, like those of a server,
 //! and a datagram of one byte makes a socket ready. The pollers are those of the servers, called

@@ -56,7 +56,7 @@ const HALF: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: la";
 const SLEEP: &[u8] = b"GET /sleep/60000 HTTP/1.1\r\nHost: lab\r\n\r\n";
 /// The pause between two readings of a server's memory.
 const SETTLING: Duration = Duration::from_millis(100);
-/// The longest wait until a server's memory stops changing.
+/// The time within which a server's memory must stop changing.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Serialize)]

@@ -86,8 +86,8 @@ pub enum Field {
 }
 
 impl Field {
-    /// Returns the number, or the median of several repeats. `None` for a text, and for a
-    /// figure that was not measured.
+    /// Returns the measured number, or the median if there were several repeats. Returns `None` for
+    /// a text and for a figure that was not measured.
     pub fn figure(&self) -> Option<f64> {
         match self {
             Field::Summary(summary) => Some(summary.median),

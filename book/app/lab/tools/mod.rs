@@ -1,4 +1,5 @@
-//! The tools of experiments: servers, clients, loads, progress.
+//! The tools of experiments: a run with its repeats and progress, servers and peers, clients and
+//! loads, what this machine can hold, and the ranking of results.
 
 pub(super) mod clients;
 #[cfg(target_os = "linux")]

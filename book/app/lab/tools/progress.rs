@@ -1,23 +1,23 @@
-//! Reports the progress of a run, to a person at a terminal or to a program.
+//! Reports the progress of a run, as lines of text for a person, or as events for a program.
 //!
-//! The server of the pages starts `book lab NAME --events`. This command prints one JSON object
-//! per line on standard output and nothing else, in this order:
+//! The server that shows the book's pages runs `book lab NAME --events`. On standard output, this
+//! command prints nothing but events, each a JSON object on a line of its own, in this order:
 //!
 //! ```text
 //! {"event":"begin","experiment":"idle","steps":8,"limit_seconds":120}
-//! {"event":"step","done":0,"of":8,"what":"poll, 1,000 idle connections"}    before each step, never during one
-//! {"event":"chart","name":"idle","svg":"<svg …>…"}      the chart so far, over the recorded one
+//! {"event":"step","done":0,"of":8,"what":"poll, 1,000 idle connections"}    before each step
+//! {"event":"chart","name":"idle","svg":"<svg …>…"}      the chart so far, over the recorded chart
 //! {"event":"step","done":1,"of":8,"what":"…"}           … and so on; after the last step:
 //! {"event":"chart","name":"idle","svg":"…"}             the chart of each part that has one
 //! {"event":"table","name":"idle","html":"<table>…"}     the table of each part
 //! {"event":"done","result":{…}}                         the record as it was stored (see `record.rs`)
 //! {"event":"failed","why":"one line"}                   instead of `done`
 //! ```
-//! `done` or `failed` is the last line. The exit code is 0 after `done`; 1 after `failed`, also at
-//! the time limit; and 130 if the run was ended by SIGTERM, by SIGINT, or by the end of its
-//! standard input (so the parent keeps the other end of that pipe open). Before the process exits,
-//! it kills the run's servers and the processes that take samples. An `svg` or `html` replaces an
-//! earlier one of the same name.
+//! The last line of a run is `done`, with exit code 0, or `failed`, with exit code 1; a run that
+//! exceeds its time limit fails. The exit code is 130 if SIGTERM, SIGINT, or the end of standard
+//! input ends the run, so the parent process must keep its own end of that pipe open. Before the
+//! command exits, it kills the servers and the processes that take samples. A later `svg` or `html`
+//! replaces an earlier one of the same name.
 //!
 //! Without `--events`, each step is a line on standard error.
 

@@ -83,7 +83,8 @@ impl Server {
         self.ended()
     }
 
-    /// Waits until the server's process has ended. The caller must have made the process end.
+    /// Waits until the server's process has ended. The caller must first request the end, for
+    /// example with SIGTERM.
     pub(crate) fn ended(mut self) -> Result<()> {
         self.child.0.wait()?;
         Ok(())

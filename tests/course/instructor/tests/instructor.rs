@@ -18,8 +18,8 @@ use tempfile::TempDir;
 
 const HUNTED: &str = env!("CARGO_BIN_EXE_hunted");
 
-/// A student's client, a shell script that finds the mutant `alder`: it checks whether the server
-/// echoes the whole of a content in which one line is a lone dot.
+/// A student's client, a shell script that finds the mutant `alder`: the script checks whether the
+/// server echoes all of a request's content in which one line is a single dot.
 const FINDS_ALDER: &str = r#"#!/bin/sh
 content=$(printf 'one\r\n.\r\ntwo.')
 answer=$(printf 'POST /echo HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 12\r\n\r\n%s' "$content" | nc -w 5 "$1" "$2")

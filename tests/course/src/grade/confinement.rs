@@ -113,7 +113,7 @@ impl Confinement {
         let is_user =
             unistd::getuid().as_raw() == uid && unistd::geteuid().as_raw() == uid;
         ensure!(uid != 0 && is_user, "this is not user {uid}");
-        // One call of kill(2) reaches all of the user's processes at once, so that none of them can
+        // One call to kill(2) reaches all of the user's processes at once, so that none of them can
         // escape by forking.
         match kill(Pid::from_raw(-1), Signal::SIGKILL) {
             Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),

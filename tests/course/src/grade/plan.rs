@@ -54,7 +54,7 @@ pub struct Plan {
     /// The program of the starter that Cargo builds and the suite judges; `None` if `run` is given
     /// instead.
     pub program: Option<String>,
-    /// The command that builds a starter without Cargo, run by `sh` in the starter's directory.
+    /// The command, run by `sh` in the starter's directory, that builds the program without Cargo.
     pub build: Option<String>,
     /// The command that starts the server, with placeholders such as `{port}`. It is run in the
     /// starter's directory, and takes the place of `program`.

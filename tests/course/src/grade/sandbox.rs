@@ -1,7 +1,7 @@
 //! A sandbox for a submission. The submission's programs, its build scripts among them, are assumed
 //! to be hostile.
 //!
-//! Everything of a submission is started through `course contain`, which begins a session of its
+//! Every program of a submission is started through `course contain`, which begins a session of its
 //! own, sets limits that cannot be raised again (setrlimit(2)), becomes another user, gives up
 //! every way to gain privileges, and only then executes the program. No process stays between the
 //! suite and the program, because `course contain` does not fork.
@@ -11,17 +11,17 @@
 //!   ├── contain   0755 root   this program
 //!   ├── bin       0755 root   the submission's program, and a script that runs it contained
 //!   ├── work      0755 root   the starter with the submission's files
-//!   └── own       0700 user   its home, temporary files and build directory
+//!   └── own       0700 user   the user's home, temporary files and build directory
 //! ```
 //!
-//! Limits on processes, memory, files and descriptors are the kernel's, for each process or user.
-//! The memory and disk space of all processes together is measured while they run ([`Watch`]).
-//! Besides `own`, the user can write where every user may write, such as in `/tmp`. At the end
-//! every process of the user is killed, and so is every descendant of the grader; the directory is
-//! deleted, and so is what the user has left elsewhere. [`Sandbox::close`] fails if something is
-//! left. [`Sandbox::not_contained`] returns the attacks that remain possible.
+//! The kernel enforces the limits on processes, memory, files and descriptors, for each process or
+//! user. The memory and disk space of all processes together are measured while the processes run
+//! ([`Watch`]). Besides `own`, the user can write where every user may write, such as in `/tmp`. At
+//! the end every process of the user is killed, and so is every descendant of the grader; the
+//! directory is deleted, and so is what the user has left elsewhere. [`Sandbox::close`] fails if
+//! something is left. [`Sandbox::not_contained`] returns the attacks that remain possible.
 //!
-//! For a few cases, the suite as root starts the submission as still other users
+//! For a few cases, the suite, running as root, starts the submission under other user IDs
 //! ([`rlimits::users`]), whose processes and files are removed in the same way. If a grader is
 //! itself killed, the processes and files of these other users remain, and no later grader looks
 //! for them.
@@ -391,9 +391,9 @@ impl Sandbox {
         self.adopt(name, program)
     }
 
-    /// Runs a program in the sandbox until it ends, or kills it after the time `most`. The
-    /// variables in `environment` are added to its environment, or replace those with the same
-    /// names.
+    /// Runs a program in the sandbox until the program ends, or kills the program after the time
+    /// `most`. Each variable in `environment` is added to the program's environment, and replaces a
+    /// variable with the same name.
     ///
     /// # Errors
     ///

@@ -95,7 +95,7 @@ pub(super) const CASES: &[Case] = &[
         "A slow client that reads far more than 16 KiB within each --write-timeout gets the whole response, \
         though the kernel may report \"writable\" only when a third of a large buffer is free",
         |ctx| {
-            ctx.serve(&[("write-timeout", "3")])?;
+            ctx.serve(&[("write-timeout", "5")])?;
             let mut client = asks_for_much(ctx)?;
             client.note("reads 100 KB per second for eight seconds, then as fast as it can");
             let mut got = 0;

@@ -18,7 +18,7 @@ use crate::fixture::{pattern, variant};
 use crate::proc::{self, Child, Family};
 use crate::profile::Model;
 use crate::profile::Model::{PoolOfProcesses, ProcessPerClient};
-use crate::queue::unread_by_peer;
+use crate::receive_queue::unread_by_peer;
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
 const PROCESSES: &[Model] = &[PoolOfProcesses];

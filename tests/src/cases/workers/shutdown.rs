@@ -10,7 +10,7 @@ use crate::cases::resources::known;
 use crate::cases::shutdown::{assert_clean_exit, terminate};
 use crate::ctx::get;
 use crate::fixture::variant;
-use crate::queue::unread_by_peer;
+use crate::receive_queue::unread_by_peer;
 
 pub(super) const CASES: &[Case] = &[
     case(
