@@ -192,8 +192,8 @@ impl Inbox {
         HttpError { method: self.method(), ..HttpError::CUT_OFF }
     }
 
-    /// Returns the refusal of a request that was not complete at its deadline, or `None`
-    /// if no request has begun.
+    /// Returns the refusal (408) of a request that was not complete at its deadline, or
+    /// `None` if no request has begun.
     pub fn too_late(&self) -> Option<HttpError> {
         let why = match self.content_received() {
             None if self.is_empty() => return None,

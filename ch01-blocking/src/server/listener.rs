@@ -1,6 +1,6 @@
 //! The listening socket, and everything that can go wrong when a client connects.
 
-pub use crate::server::stop::ACCEPT_BACKOFF;
+use crate::server::stop::ACCEPT_BACKOFF;
 use crate::server::stop::is_readable;
 use crate::server::sys;
 pub use crate::server::sys::Mode;

@@ -5,7 +5,8 @@ use crate::connection::{Connection, Wake};
 use crate::poller::{Interest, Poller};
 use crate::socket::Socket;
 use ch01_blocking::server::connections::Admission;
-use ch01_blocking::server::listener::{ACCEPT_BACKOFF, Client, Mode};
+use ch01_blocking::server::listener::{Client, Mode};
+use ch01_blocking::server::stop::ACCEPT_BACKOFF;
 use ch01_blocking::server::trace::{self, trace};
 use std::os::fd::AsFd;
 

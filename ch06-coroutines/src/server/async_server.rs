@@ -13,7 +13,7 @@ use crate::runtime::{self, Descriptor, Either, Handle, Readiness, Runtime, Task,
 use ch01_blocking::deadlines::later;
 use ch01_blocking::http::{HttpError, Inbox, Outbox};
 use ch01_blocking::serve::After;
-use ch01_blocking::server::listener::ACCEPT_BACKOFF;
+use ch01_blocking::server::stop::ACCEPT_BACKOFF;
 use ch01_blocking::server::stop::is_readable;
 use ch01_blocking::server::trace::trace;
 use ch01_blocking::{Listener, Options as Common, Site, Stop};
