@@ -38,10 +38,10 @@ pub(super) const CASES: &[Case] = &[
         "contract, Limits",
         "Each request restarts --idle-timeout: a connection in use stays open",
         |ctx| {
-            ctx.serve(&[("idle-timeout", "3")])?;
+            ctx.serve(&[("idle-timeout", "5")])?;
             let mut client = ctx.client()?;
             let start = Instant::now();
-            while start.elapsed() < Duration::from_secs(5) {
+            while start.elapsed() < Duration::from_secs(7) {
                 client.send(get("/plaintext"))?;
                 client.response()?.is(200)?;
                 std::thread::sleep(Duration::from_millis(200));
@@ -49,7 +49,7 @@ pub(super) const CASES: &[Case] = &[
             Ok(())
         },
     )
-    .lasts(5)
+    .lasts(7)
     .needs(PLAIN),
     case(
         "idle_is_not_busy",

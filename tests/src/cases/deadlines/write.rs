@@ -97,14 +97,14 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             ctx.serve(&[("write-timeout", "5")])?;
             let mut client = asks_for_much(ctx)?;
-            client.note("reads 100 KB per second for eight seconds, then as fast as it can");
+            client.note("reads 50 KB per second for eight seconds, then as fast as it can");
             let mut got = 0;
             let start = Instant::now();
             while start.elapsed() < Duration::from_secs(8) {
                 std::thread::sleep(Duration::from_millis(100));
-                // The client reads at 100 KB per second on average: each time, it reads all bytes
+                // The client reads at 50 KB per second on average: each time, it reads all bytes
                 // that are due by now, so that a busy machine does not make the client slower.
-                let due = start.elapsed().as_millis() as usize * 100;
+                let due = start.elapsed().as_millis() as usize * 50;
                 got += client.read_some(due.saturating_sub(got).max(1))?;
             }
             takes_the_rest(&mut client, got)
