@@ -10,6 +10,7 @@ use crate::poller::{Interest, Poller, Ready, Token};
 use ch01_blocking::{Listener, Options, Site, Stop};
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::thread;
 use std::time::Duration;
 
 // ANCHOR: spin
@@ -46,7 +47,9 @@ impl Poller for Spin {
     }
 
     fn wait(&mut self, ready: &mut Vec<Ready>, _: Option<Duration>) -> io::Result<()> {
-        ready.extend(self.table.maybe_ready()); // a guess, and no wait
+        // No wait, but other programs run first, perhaps the clients: sched_yield(2).
+        thread::yield_now();
+        ready.extend(self.table.maybe_ready()); // a guess
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use ch03_nonblocking::small::Connection;
 use nix::sys::signal::Signal;
 use std::io;
 use std::net::TcpListener;
+use std::thread;
 use std::time::Instant;
 
 fn main() -> io::Result<()> {
@@ -27,6 +28,7 @@ fn main() -> io::Result<()> {
             connections.extend(Connection::new(socket, now).ok());
         }
         connections.retain_mut(|connection| connection.drive(now).is_some());
+        thread::yield_now(); // the server's clients may be on the same processor
     }
     Ok(())
 }
