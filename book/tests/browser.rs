@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::webdriver::served::{RENDERED, Served};
-use crate::webdriver::{Browser, browser, keep, looked, problems};
+use crate::webdriver::{Browser, browser, in_one_browser, keep, looked, problems};
 
 /// A script that skips every prediction and opens every folded box (`<details>`).
 const REVEAL: &str = "document.querySelectorAll('.lab-predict [type=button]').forEach((button) => button.click());
@@ -18,6 +18,19 @@ const DARK: &str = "document.documentElement.classList.contains('navy')";
 
 /// The themes that a reader can choose besides the two that follow the system.
 const THEMES: [&str; 3] = ["rust", "coal", "ayu"];
+
+#[test]
+fn the_pages_work_in_a_browser() {
+    in_one_browser(&[
+        pages_hide_answers_without_scripts_too,
+        a_page_follows_the_system_until_a_theme_is_chosen,
+        boxes_open_and_the_search_finds,
+        the_search_index_comes_when_it_is_needed_and_has_the_words_of_the_text,
+        nothing_moves_while_a_run_replaces_a_recorded_figure,
+        everything_can_be_reached_without_a_mouse,
+        a_bad_page_is_caught,
+    ]);
+}
 
 /// Each page has no problem in light and dark colors, with its forms for predictions and with the
 /// figures that these forms hide, nor in one of [`THEMES`]. It loads at most [`PAGE`] bytes, and hides
@@ -126,9 +139,7 @@ fn answers(browser: &Browser, which: &str) -> Vec<String> {
 
 /// A page hides the figures and texts that give an answer away while scripts are disabled, too. Only
 /// pages that have such figures or texts are opened.
-#[test]
-fn pages_hide_answers_without_scripts_too() {
-    let Some(browser) = browser() else { return };
+fn pages_hide_answers_without_scripts_too(browser: &Browser) {
     let served = Served::start();
     browser.look(1280, "light");
     browser.scripts(false);
@@ -139,22 +150,20 @@ fn pages_hide_answers_without_scripts_too() {
     });
     for page in pages {
         browser.open(&served.url(&page));
-        assert_eq!(answers(&browser, ""), NO_TEXT, "{page}: seen before the prediction");
+        assert_eq!(answers(browser, ""), NO_TEXT, "{page}: seen before the prediction");
     }
 }
 
 /// A page follows the colors that the system prefers, until a theme is chosen; every page then opens
 /// in that theme.
-#[test]
-fn a_page_follows_the_system_until_a_theme_is_chosen() {
-    let Some(browser) = browser() else { return };
+fn a_page_follows_the_system_until_a_theme_is_chosen(browser: &Browser) {
     let served = Served::start();
     // A page is notified of the system's choice only in a window that is shown.
     browser.minimize(false);
     browser.open(&served.url("contract.html"));
     for scheme in ["dark", "light"] {
         browser.look(1280, scheme);
-        settle(&browser, &format!("{DARK} === {}", scheme == "dark"));
+        settle(browser, &format!("{DARK} === {}", scheme == "dark"));
     }
     browser.minimize(true);
     for theme in THEMES {
@@ -167,9 +176,7 @@ fn a_page_follows_the_system_until_a_theme_is_chosen() {
     }
 }
 
-#[test]
-fn boxes_open_and_the_search_finds() {
-    let Some(browser) = browser() else { return };
+fn boxes_open_and_the_search_finds(browser: &Browser) {
     let served = Served::start();
     browser.look(1280, "light");
     browser.open(&served.url("how-to-use.html"));
@@ -204,9 +211,9 @@ fn index(loaded: &[(String, u64)]) -> Option<u64> {
     loaded.iter().find(|(name, _)| name.contains("searchindex")).map(|(_, size)| *size)
 }
 
-#[test]
-fn the_search_index_comes_when_it_is_needed_and_has_the_words_of_the_text() {
-    let Some(browser) = browser() else { return };
+fn the_search_index_comes_when_it_is_needed_and_has_the_words_of_the_text(
+    browser: &Browser,
+) {
     let served = Served::start();
     browser.look(1280, "light");
     browser.open(&served.url("index.html"));
@@ -216,7 +223,7 @@ fn the_search_index_comes_when_it_is_needed_and_has_the_words_of_the_text() {
         "{LOADED}.some(([name, size]) => name.includes('searchindex') && size > 0)"
     );
     browser.wait_until(&is_there);
-    let size = index(&loaded(&browser)).expect("an index");
+    let size = index(&loaded(browser)).expect("an index");
     assert!(size <= INDEX, "the index has {size} bytes");
     let found = |words: &str| {
         browser.open(&served.url(&format!("index.html?search={words}")));
@@ -228,9 +235,7 @@ fn the_search_index_comes_when_it_is_needed_and_has_the_words_of_the_text() {
     assert_eq!(found("edge-triggered"), true);
 }
 
-#[test]
-fn nothing_moves_while_a_run_replaces_a_recorded_figure() {
-    let Some(browser) = browser() else { return };
+fn nothing_moves_while_a_run_replaces_a_recorded_figure(browser: &Browser) {
     let served = Served::with_fake_runs("whole");
     browser.minimize(false);
     for width in [1280, 400] {
@@ -265,12 +270,10 @@ fn nothing_moves_while_a_run_replaces_a_recorded_figure() {
     }
 }
 
-#[test]
-fn everything_can_be_reached_without_a_mouse() {
+fn everything_can_be_reached_without_a_mouse(browser: &Browser) {
     const TAB: &str = "\u{e004}";
     const ENTER: &str = "\u{e007}";
     const RIGHT: &str = "\u{e014}";
-    let Some(browser) = browser() else { return };
     let served = Served::start();
     // A page is notified of scrolling only in a window that is shown.
     browser.minimize(false);
@@ -306,9 +309,7 @@ fn everything_can_be_reached_without_a_mouse() {
     browser.wait_until("return !location.pathname.endsWith('/contract.html')");
 }
 
-#[test]
-fn a_bad_page_is_caught() {
-    let Some(browser) = browser() else { return };
+fn a_bad_page_is_caught(browser: &Browser) {
     // The page's request to another host goes to a loopback address, so it does not leave this
     // machine.
     let bad = "<!doctype html><style>html { background: #fff } p a { text-decoration: none }</style><link rel=icon href='data:,'><main>\
@@ -322,7 +323,7 @@ fn a_bad_page_is_caught() {
     fs::write(&page, bad).expect("a page");
     browser.look(400, "light");
     browser.open(&format!("file://{}", page.display()));
-    let found = looked(&browser, "http://127.0.0.1:1/").join("\n");
+    let found = looked(browser, "http://127.0.0.1:1/").join("\n");
     let grey = "p \"grey link\" has a contrast";
     let pale = "text \"small\" has a contrast";
     let others = ["beyond the window", "127.0.0.2", "planted", "px high"];

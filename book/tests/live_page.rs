@@ -5,7 +5,7 @@
 use std::fs;
 
 use crate::webdriver::served::{RENDERED, Served};
-use crate::webdriver::{Browser, browser, keep, looked, wait};
+use crate::webdriver::{Browser, in_one_browser, keep, looked, wait};
 use serde_json::Value;
 
 const PAGE: &str = "ch04-select-poll.html";
@@ -57,8 +57,19 @@ fn run(browser: &Browser) {
 }
 
 #[test]
-fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
-    let Some(browser) = browser() else { return };
+fn the_lab_works_in_a_browser() {
+    in_one_browser(&[
+        predict_run_watch_and_see_it_again_with_the_keyboard_alone,
+        a_page_that_is_loaded_again_during_a_run_follows_it_and_can_stop_it,
+        the_keyboard_focus_stays_at_the_run_and_a_screen_reader_hears_its_status,
+        a_page_reports_that_the_server_has_stopped,
+        a_page_shows_why_a_run_failed,
+        the_lab_has_no_problem_in_light_and_dark_wide_and_narrow,
+        without_the_books_server_or_without_scripts_it_is_a_plain_book,
+    ]);
+}
+
+fn predict_run_watch_and_see_it_again_with_the_keyboard_alone(browser: &Browser) {
     let served = Served::with_fake_runs("whole");
     browser.look(1280, "light");
     browser.open(&served.url(PAGE));
@@ -66,11 +77,11 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
     let figure = ".measured[data-part=readiness]";
     assert_eq!(browser.run(&is_seen(figure)), false, "visible before a prediction");
     // If the reader has drawn no curve, the page does not accept a prediction.
-    focus(&browser, &format!("{PREDICT} .lab-main"));
+    focus(browser, &format!("{PREDICT} .lab-main"));
     browser.press(&[ENTER]);
     browser.wait_until(&says(&format!("{PREDICT} .lab-missing"), "Decide first"));
     let handle = format!("{PREDICT} svg.wide .handle");
-    focus(&browser, &handle);
+    focus(browser, &handle);
     let value = |handle: &str| {
         let value = format!(
             "return document.querySelector('{handle}').getAttribute('aria-valuenow')"
@@ -87,7 +98,7 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
     ));
     let spoken = spoken.as_str().unwrap_or_default();
     assert!(spoken.contains("watched: 10 – ") && spoken.contains(" µs"), "{spoken}");
-    focus(&browser, &format!("{PREDICT} .lab-main"));
+    focus(browser, &format!("{PREDICT} .lab-main"));
     browser.press(&[ENTER]);
     browser.wait_until(&is_seen(figure));
     assert_eq!(browser.run(&is_seen(PREDICT)), false);
@@ -95,13 +106,13 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
     let kept =
         || fs::read_to_string(&kept).ok().filter(|text| text.contains("\"curve\""));
     wait(kept).expect("the prediction is stored");
-    focus(&browser, &format!("{RUN} .lab-main"));
+    focus(browser, &format!("{RUN} .lab-main"));
     browser.press(&[ENTER]);
     browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure svg"));
     browser.wait_until(&says(&format!("{RUN} .lab-status"), "Done"));
-    let compared = text(&browser, &format!("{RUN} .lab-compared"));
+    let compared = text(browser, &format!("{RUN} .lab-compared"));
     assert!(compared.contains("You said") && compared.contains("too much"), "{compared}");
-    keep_if_asked(&browser, "lab-done");
+    keep_if_asked(browser, "lab-done");
     // When the page is loaded again, it shows the result and the prediction.
     browser.open(&served.url(PAGE));
     browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure svg.wide"));
@@ -117,17 +128,17 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
         "the line, its name, its color"
     );
     assert_eq!(browser.run(&is_seen(PREDICT)), false);
-    assert_eq!(text(&browser, &format!("{RUN} .lab-compared")), compared);
+    assert_eq!(text(browser, &format!("{RUN} .lab-compared")), compared);
     assert_eq!(browser.logs().0, [] as [String; 0]);
 }
 
-#[test]
-fn a_page_that_is_loaded_again_during_a_run_follows_it_and_can_stop_it() {
-    let Some(browser) = browser() else { return };
+fn a_page_that_is_loaded_again_during_a_run_follows_it_and_can_stop_it(
+    browser: &Browser,
+) {
     let served = Served::with_fake_runs("stuck");
     browser.look(1280, "light");
-    open(&browser, &served);
-    run(&browser);
+    open(browser, &served);
+    run(browser);
     browser.open(&served.url(PAGE));
     browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure svg"));
     browser.wait_until(&says(&format!("{RUN} .lab-step"), "3 of 4"));
@@ -136,7 +147,7 @@ fn a_page_that_is_loaded_again_during_a_run_follows_it_and_can_stop_it() {
     let other = "[aria-label=\"Your machine: memory\"] .lab-main";
     let is_off = format!("return document.querySelector('{other}').disabled");
     browser.wait_until(&is_off);
-    keep_if_asked(&browser, "lab-running");
+    keep_if_asked(browser, "lab-running");
     browser
         .run(&format!("document.querySelector('{RUN} button:not(.lab-main)').click()"));
     browser.wait_until(&says(&format!("{RUN} .lab-status"), "you have stopped it"));
@@ -144,16 +155,16 @@ fn a_page_that_is_loaded_again_during_a_run_follows_it_and_can_stop_it() {
     assert_eq!(browser.run(&is_seen(&format!("{RUN} .lab-main"))), true);
 }
 
-#[test]
-fn the_keyboard_focus_stays_at_the_run_and_a_screen_reader_hears_its_status() {
-    let Some(browser) = browser() else { return };
+fn the_keyboard_focus_stays_at_the_run_and_a_screen_reader_hears_its_status(
+    browser: &Browser,
+) {
     let served = Served::with_fake_runs("stuck");
     browser.look(1280, "light");
-    open(&browser, &served);
+    open(browser, &served);
     // A screen reader announces changes only in an element that existed before the change and is
     // not busy.
     let status = format!("{RUN} .lab-status");
-    assert_eq!(text(&browser, &status), "");
+    assert_eq!(text(browser, &status), "");
     let is_known = format!(
         "const at = document.querySelector('{status}');
          return getComputedStyle(at).display !== 'none' && at.closest('[aria-busy=true]') === null"
@@ -164,7 +175,7 @@ fn the_keyboard_focus_stays_at_the_run_and_a_screen_reader_hears_its_status() {
             "return document.activeElement === document.querySelector('{RUN} {button}')"
         )
     };
-    focus(&browser, &format!("{RUN} .lab-main"));
+    focus(browser, &format!("{RUN} .lab-main"));
     browser.press(&[ENTER]);
     browser.wait_until(&says(&format!("{RUN} .lab-step"), "3 of 4"));
     assert_eq!(browser.run(&has_focus("button:not(.lab-main)")), true);
@@ -174,35 +185,29 @@ fn the_keyboard_focus_stays_at_the_run_and_a_screen_reader_hears_its_status() {
     assert_eq!(browser.run(&has_focus(".lab-main")), true);
 }
 
-#[test]
-fn a_page_reports_that_the_server_has_stopped() {
-    let Some(browser) = browser() else { return };
+fn a_page_reports_that_the_server_has_stopped(browser: &Browser) {
     let served = Served::with_fake_runs("stuck");
     browser.look(1280, "light");
-    open(&browser, &served);
-    run(&browser);
+    open(browser, &served);
+    run(browser);
     drop(served);
     browser.wait_until(&says(&format!("{RUN} .lab-status"), "does not answer"));
-    keep_if_asked(&browser, "lab-server-gone");
+    keep_if_asked(browser, "lab-server-gone");
 }
 
-#[test]
-fn a_page_shows_why_a_run_failed() {
-    let Some(browser) = browser() else { return };
+fn a_page_shows_why_a_run_failed(browser: &Browser) {
     let served = Served::with_fake_runs("failing");
     browser.look(1280, "light");
-    open(&browser, &served);
-    run(&browser);
+    open(browser, &served);
+    run(browser);
     browser.wait_until(&says(&format!("{RUN} .lab-status"), "this was to fail"));
 }
 
-#[test]
-fn the_lab_has_no_problem_in_light_and_dark_wide_and_narrow() {
-    let Some(browser) = browser() else { return };
+fn the_lab_has_no_problem_in_light_and_dark_wide_and_narrow(browser: &Browser) {
     let served = Served::with_fake_runs("whole");
     browser.look(1280, "light");
-    open(&browser, &served);
-    run(&browser);
+    open(browser, &served);
+    run(browser);
     browser.wait_until(&says(&format!("{RUN} .lab-status"), "Done"));
     let mut wrong = Vec::new();
     for (width, scheme) in
@@ -211,16 +216,14 @@ fn the_lab_has_no_problem_in_light_and_dark_wide_and_narrow() {
         browser.look(width, scheme);
         browser.open(&served.url(PAGE));
         browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure"));
-        let found = looked(&browser, &served.origin());
+        let found = looked(browser, &served.origin());
         wrong.extend(found.iter().map(|what| format!("{width} px, {scheme}: {what}")));
-        keep_if_asked(&browser, &format!("lab-{scheme}-{width}"));
+        keep_if_asked(browser, &format!("lab-{scheme}-{width}"));
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-#[test]
-fn without_the_books_server_or_without_scripts_it_is_a_plain_book() {
-    let Some(browser) = browser() else { return };
+fn without_the_books_server_or_without_scripts_it_is_a_plain_book(browser: &Browser) {
     let served = Served::with_fake_runs("whole");
     browser.look(1280, "light");
     let open = "details.predict[data-lab=readiness]";
@@ -230,9 +233,9 @@ fn without_the_books_server_or_without_scripts_it_is_a_plain_book() {
     browser.wait_until(&is_seen(RUN));
     assert_eq!(browser.run(&is_seen(".measured[data-part=readiness] figure svg")), true);
     browser.run(&format!("document.querySelector('{RUN} .lab-main').click()"));
-    let told = text(&browser, RUN);
+    let told = text(browser, RUN);
     assert!(told.contains("cargo run --release -- lab readiness"), "{told}");
-    keep_if_asked(&browser, "lab-files");
+    keep_if_asked(browser, "lab-files");
     browser.scripts(false);
     browser.open(&served.url(PAGE));
     let nothing = "return document.querySelectorAll('.lab-predict, .lab-run').length";
@@ -242,7 +245,7 @@ fn without_the_books_server_or_without_scripts_it_is_a_plain_book() {
     // Without scripts no theme can be chosen, and the page follows the system's colors.
     for scheme in ["light", "dark"] {
         browser.look(1280, scheme);
-        assert_eq!(looked(&browser, &served.origin()), [] as [String; 0], "{scheme}");
+        assert_eq!(looked(browser, &served.origin()), [] as [String; 0], "{scheme}");
     }
     browser.scripts(true);
 }

@@ -5,6 +5,7 @@ pub(crate) mod served;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -77,11 +78,17 @@ impl Browser {
         let mut this = Self { driver, port, session: String::new(), _profile: profile };
         let session = this.call("POST", "", &this.capabilities(&browser));
         this.session = session["sessionId"].as_str().expect("a session").to_owned();
-        this.minimize(true);
-        // Discard what the browser's start page has written to the log.
-        this.open("about:blank");
-        this.logs();
+        this.reset();
         Some(this)
+    }
+
+    /// Leaves the open page, and undoes what a test may have set, except the look.
+    fn reset(&self) {
+        self.minimize(true);
+        self.scripts(true);
+        self.open("about:blank");
+        // Discard what earlier pages have written to the log.
+        self.logs();
     }
 
     fn capabilities(&self, browser: &std::path::Path) -> Value {
@@ -286,6 +293,22 @@ pub(crate) fn browser() -> Option<Browser> {
         );
     }
     browser
+}
+
+/// Runs the tests one after another in one browser, because the start of a browser takes longer than
+/// most of them. Runs none if no browser is installed.
+///
+/// # Panics
+///
+/// A test has panicked. The others are run all the same.
+pub(crate) fn in_one_browser(tests: &[fn(&Browser)]) {
+    let Some(browser) = browser() else { return };
+    let mut failed = 0;
+    for test in tests {
+        failed += usize::from(catch_unwind(AssertUnwindSafe(|| test(&browser))).is_err());
+        browser.reset();
+    }
+    assert_eq!(failed, 0, "so many of {} tests in one browser have failed", tests.len());
 }
 
 /// Stores a picture of the page as target/book-screens/NAME.png.
