@@ -1,14 +1,12 @@
 //! Runs the client suite on this chapter's finished servers, and on its small ones, whose cases are
 //! listed in `tests/small/`.
 
-use client_suite::CASES_AT_ONCE;
 use client_suite::small::SmallServer;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     client_suite::main_for(
         "ch02",
-        CASES_AT_ONCE,
         &[
             ("pool", env!("CARGO_BIN_EXE_pool")),
             ("prefork", env!("CARGO_BIN_EXE_prefork")),

@@ -1,7 +1,6 @@
 //! Runs the client suite on this chapter's finished servers, and on its small ones, whose cases are
 //! listed in `tests/small/`.
 
-use client_suite::CASES_AT_ONCE;
 use client_suite::small::SmallServer;
 use std::process::ExitCode;
 
@@ -21,7 +20,6 @@ fn main() -> ExitCode {
     };
     client_suite::main_for(
         "ch06",
-        CASES_AT_ONCE,
         &[
             ("coroutine --threads 1", env!("CARGO_BIN_EXE_coroutine")),
             ("coroutine --threads 2", env!("CARGO_BIN_EXE_coroutine")),

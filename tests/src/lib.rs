@@ -54,7 +54,7 @@ use wrappers::Wrappers;
 
 /// The number of cases that run at the same time: much larger than the number of processors,
 /// because most cases wait for a deadline or a process.
-pub const CASES_AT_ONCE: usize = 64;
+const CASES_AT_ONCE: usize = 64;
 
 /// Runs the suite as a chapter's test binary.
 ///
@@ -62,18 +62,17 @@ pub const CASES_AT_ONCE: usize = 64;
 /// options, and the path of the binary. `small` lists the chapter's small servers, and `lists` is
 /// the directory of their lists of cases. All are judged by one program, so that cases of a
 /// finished server run while those of a small server wait: a small server's deadlines cannot be
-/// shortened. `at_once` is the number of cases that run at the same time.
+/// shortened.
 ///
 /// Every case is a named test, such as `thread::pipelining::mixed_methods`, and the command line is
 /// that of `cargo test`.
 pub fn main_for(
     chapter: &str,
-    at_once: usize,
     servers: &[(&str, &str)],
     small: &[SmallServer],
     lists: &str,
 ) -> ExitCode {
-    match run(at_once, servers, small, Path::new(lists)) {
+    match run(servers, small, Path::new(lists)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -85,13 +84,12 @@ pub fn main_for(
 
 /// Runs the suite, and returns whether no case has failed.
 fn run(
-    at_once: usize,
     servers: &[(&str, &str)],
     small: &[SmallServer],
     lists: &Path,
 ) -> anyhow::Result<bool> {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(at_once);
+    arguments.test_threads.get_or_insert(CASES_AT_ONCE);
     environment::normalize()?;
     cleanup::on_interrupt()?;
     let root = DocumentRoot::new().context("cannot create a document root")?;

@@ -18,7 +18,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{env, fs, io};
 
@@ -29,7 +29,7 @@ use crate::judge::{DocumentRoot, Outcome, Strictness, judge};
 use crate::profile::ServerProfile;
 use crate::target::{Program, Target};
 use crate::verdict::Missing;
-use crate::{CASES_AT_ONCE, cases, timeout};
+use crate::{cases, timeout};
 
 /// The families of cases about the end of a message.
 const FRAMING: &[&str] = &["framing", "chunks"];
@@ -54,19 +54,16 @@ pub struct SmallServer {
     pub binary: &'static str,
     /// The features that the server does not offer: cases that need such a feature are left out.
     pub lacks: &'static [Need],
-    /// The number of the server's cases that run at the same time, besides those that mostly wait.
-    pub at_once: usize,
 }
 
 impl SmallServer {
-    /// Returns a small server that lacks only the features that no small server offers, and that
-    /// uses no processor while it waits.
+    /// Returns a small server that lacks only the features that no small server offers.
     pub const fn new(
         name: &'static str,
         like: &'static str,
         binary: &'static str,
     ) -> SmallServer {
-        SmallServer { name, like, binary, lacks: NOT_OFFERED, at_once: CASES_AT_ONCE }
+        SmallServer { name, like, binary, lacks: NOT_OFFERED }
     }
 
     fn program(&self) -> Program {
@@ -88,30 +85,6 @@ struct Line {
 
 /// The list of a server: a line for each case, by the case's full name.
 type List = BTreeMap<String, Line>;
-
-/// A semaphore that limits how many of a server's cases run at the same time. Cases that mostly
-/// wait need no permit.
-#[derive(Debug)]
-struct Places {
-    free: Mutex<usize>,
-    one_more: Condvar,
-}
-
-impl Places {
-    /// Waits until a permit is free, and holds the permit while `run` runs.
-    fn with_one<R>(&self, run: impl FnOnce() -> R) -> R {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        while *free == 0 {
-            free = self.one_more.wait(free).unwrap_or_else(PoisonError::into_inner);
-        }
-        *free -= 1;
-        drop(free);
-        let result = run();
-        *self.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.one_more.notify_one();
-        result
-    }
-}
 
 /// The lists of a chapter's small servers.
 #[derive(Debug)]
@@ -183,11 +156,9 @@ fn trials_for(
     let whole = Trial::test(format!("{}::list", server.name), move || {
         stale.map_or(Ok(()), |stale| Err(stale.into()))
     });
-    let places =
-        Arc::new(Places { free: Mutex::new(server.at_once), one_more: Condvar::new() });
     let mut trials = vec![(0, usize::MAX, whole)];
     for (index, case) in cases.into_iter().enumerate() {
-        let (root, new, places) = (Arc::clone(root), new.cloned(), Arc::clone(&places));
+        let (root, new) = (Arc::clone(root), new.cloned());
         let target = Target::Binary(server.program());
         let expected = list.get(&case.full_name()).cloned();
         let fails = expected.as_ref().is_some_and(|line| line.verdict == "fail");
@@ -198,8 +169,7 @@ fn trials_for(
         let patience = if fails { TIMEOUT_OF_FAILURES } else { timeout::timeout() };
         let name = format!("{}::{}", server.name, case.full_name());
         let trial = Trial::test(name, move || {
-            let judge = || verdict(&case, profile, &target, &root.path, patience);
-            let judged = if waits { judge()? } else { places.with_one(judge)? };
+            let judged = verdict(&case, profile, &target, &root.path, patience)?;
             let Some((verdict, text)) = judged else {
                 return Ok(()); // this machine cannot try the case
             };
