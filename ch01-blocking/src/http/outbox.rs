@@ -187,8 +187,9 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// Those of the stream. After `WouldBlock` the next call continues where this one
-    /// stopped.
+    /// Those of the stream, and `UnexpectedEof` if the stream accepts no byte, or a file
+    /// ends before its announced length. After `WouldBlock` the next call continues where
+    /// this one stopped.
     pub fn flush(&mut self, stream: &mut impl Transport) -> io::Result<()> {
         loop {
             // ANCHOR: flush_bytes

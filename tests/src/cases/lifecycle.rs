@@ -163,12 +163,12 @@ pub(super) const CASES: &[Case] = &[
             };
             // Each mode lacks a permission on the directory: to read it (list its names), to search
             // it (open its files), or both.
-            for mode in [0o644, 0o311, 0o200] {
+            let judged = [0o644, 0o311, 0o200].into_iter().try_for_each(|mode| {
                 set_mode(mode)?;
-                fails_in_one_line(&mut other, &["--listen", "127.0.0.1:0", "--root", &path], user)?;
-            }
+                fails_in_one_line(&mut other, &["--listen", "127.0.0.1:0", "--root", &path], user)
+            });
             set_mode(0o755)?; // dropping `root` needs these permissions to delete the directory
-            Ok(())
+            judged
         },
     )
     .needs(PROCESS),
