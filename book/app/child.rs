@@ -3,8 +3,11 @@
 
 use std::fs;
 use std::io::Read;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
@@ -113,11 +116,10 @@ pub(crate) fn end(code: i32) -> ! {
 /// Kills a process and its descendants, such as the compilers that cargo has started.
 /// (Without Linux's `/proc`, the descendants run until they finish.)
 fn end_with_descendants(pid: Pid) {
-    let _ = kill(pid, Signal::SIGSTOP); // a stopped process starts no child
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
-    let children = threads
-        .flatten()
-        .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let _ = kill(pid, Signal::SIGSTOP);
+    wait_until_stopped(pid); // a stopped process starts no child
+    let children = threads(pid)
+        .filter_map(|thread| fs::read_to_string(thread.join("children")).ok());
     for child in children.collect::<String>().split_whitespace() {
         child
             .parse()
@@ -125,4 +127,24 @@ fn end_with_descendants(pid: Pid) {
             .unwrap_or_default();
     }
     let _ = kill(pid, Signal::SIGKILL);
+}
+
+/// Waits until every thread of the process has stopped or ended, for a second at most. `kill` only
+/// sends the signal: a thread may still be starting a child, which it then finishes.
+fn wait_until_stopped(pid: Pid) {
+    // The state is the first field behind the name, which ends with a parenthesis (proc_pid_stat(5)).
+    let runs = |thread: PathBuf| {
+        let stat = fs::read_to_string(thread.join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['T', 't', 'Z']))
+    };
+    let deadline = Instant::now() + Duration::from_secs(1);
+    while threads(pid).any(runs) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Returns the directories of a process's threads in `/proc`.
+fn threads(pid: Pid) -> impl Iterator<Item = PathBuf> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    threads.flatten().map(|thread| thread.path())
 }

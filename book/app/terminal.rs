@@ -20,6 +20,12 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// counts as complete.
 const LINE_END: Duration = Duration::from_millis(200);
 
+/// The time after which the last lines of a trace, which were expected, count as missing.
+const MOST_LATE: Duration = Duration::from_secs(5);
+
+/// The time without output after which a trace counts as complete.
+const QUIET: Duration = Duration::from_millis(250);
+
 /// A running command, its input, and the output that the command has shown so far.
 #[derive(Debug)]
 pub(crate) struct Terminal {
@@ -104,10 +110,13 @@ impl Terminal {
         text
     }
 
-    /// Waits until no output has appeared for the duration `quiet`. Only the last lines of a trace
-    /// need this method: no later event shows that these lines are complete.
-    pub(crate) fn settle(&mut self, quiet: Duration) {
-        while self.receive(Instant::now() + quiet) {}
+    /// Waits until the output has at least `lines` lines, for 5 seconds at most, and then until no
+    /// output has appeared for a quarter of a second. Only the last lines of a trace need this
+    /// method: no later event shows that these lines are complete.
+    pub(crate) fn settle(&mut self, lines: usize) {
+        let deadline = Instant::now() + MOST_LATE;
+        while self.shown.lines().count() < lines && self.receive(deadline) {}
+        while self.receive(Instant::now() + QUIET) {}
     }
 
     pub(crate) fn close_input(&mut self) {

@@ -7,7 +7,6 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
@@ -139,6 +138,15 @@ fn files<'t>(scenario: &Scenario, transcript: &'t Transcript) -> [(String, &'t s
     ]
 }
 
+/// Returns the number of lines that the server writes until it is stopped, according to the
+/// committed transcript; 0 if there is none.
+fn lines_before_stop(paths: &Paths, scenario: &Scenario) -> usize {
+    let file = format!("transcripts/{}.server.txt", scenario.name);
+    let text = fs::read_to_string(paths.src().join(file)).unwrap_or_default();
+    // The first line shows the command that starts the server.
+    text.lines().skip(1).take_while(|line| *line != "^C").count()
+}
+
 /// Runs the scenario and returns its transcript.
 pub fn play(paths: &Paths, scenario: &Scenario) -> Result<Transcript> {
     let mut words = scenario.server.split_whitespace();
@@ -163,7 +171,7 @@ pub fn play(paths: &Paths, scenario: &Scenario) -> Result<Transcript> {
     for (number, step) in scenario.steps.iter().enumerate() {
         stage.play(step, &mut server).with_context(|| format!("step {}", number + 1))?;
     }
-    server.settle(Duration::from_millis(250));
+    server.settle(lines_before_stop(paths, scenario));
     let mut shown = format!("$ cargo run --release --bin {name}");
     if !options.is_empty() {
         shown += &format!(" -- {}", options.join(" "));
