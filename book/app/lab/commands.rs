@@ -12,8 +12,9 @@ use super::experiments::{EXPERIMENTS, find};
 #[cfg(target_os = "linux")]
 use super::experiments::{chaos, compare, hold};
 use super::model::machine::Machine;
+use super::model::parameter::Parameter;
 use super::model::prediction::{Form, StoredPrediction, predictions, store};
-use super::model::record::{Mode, Record, Results, VERSION};
+use super::model::record::{Mode, Record, Results, StoredAs, VERSION};
 use super::tools::progress::{Event, Progress};
 use super::tools::run::Run;
 use super::verdict::Verdict;
@@ -80,7 +81,7 @@ pub fn compare(paths: &Paths, options: &compare::Options, record: bool) -> Resul
     if options.lists_cells() {
         return Ok(());
     }
-    let args = RunArgs { record, ..RunArgs::default() };
+    let args = RunArgs { full: options.full(), record, ..RunArgs::default() };
     run(paths, &compare::EXPERIMENT, args, |run| compare::measure(run, options))
 }
 
@@ -111,12 +112,15 @@ fn finish(
     results: Results,
 ) -> Result<()> {
     let Results { rows, parts, notes, stored_as } = results;
-    let (command, name) = stored_as.unwrap_or_else(|| {
+    let StoredAs { command, name, parameters } = stored_as.unwrap_or_else(|| {
         let full = if run.full { " --full" } else { "" };
         let command = format!("cargo run --release -- lab {}{full}", experiment.name);
-        (command, experiment.name)
+        let values = |parameter: &&'static Parameter| {
+            (parameter.name.to_owned(), run.list(parameter).to_vec())
+        };
+        let parameters = experiment.parameters.iter().map(values).collect();
+        StoredAs { command, name: experiment.name, parameters }
     });
-    let parameters = experiment.parameters.iter();
     let record = Record {
         version: VERSION,
         experiment: experiment.name.to_owned(),
@@ -124,9 +128,7 @@ fn finish(
         mode: Some(if run.full { Mode::Full } else { Mode::Quick }),
         when: Some(httpdate::fmt_http_date(SystemTime::now())),
         seconds: Some(run.start.elapsed().as_secs_f64().round()),
-        parameters: parameters
-            .map(|parameter| (parameter.name.to_owned(), run.list(parameter).to_vec()))
-            .collect(),
+        parameters,
         machine: Machine::this(run.paths),
         notes,
         rows,

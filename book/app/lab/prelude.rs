@@ -4,7 +4,7 @@ pub(crate) use super::experiment::{Experiment, measured_by};
 pub(crate) use super::model::chart::{Chart, Kind, Labels, Series};
 pub(crate) use super::model::parameter::{Parameter, charted, parameter, tabled};
 pub(crate) use super::model::prediction::{choice, curve, number, range};
-pub(crate) use super::model::record::{Part, Record, Results};
+pub(crate) use super::model::record::{Part, Record, Results, StoredAs};
 pub(crate) use super::model::summary::Summary;
 pub(crate) use super::tools::run::Run;
 pub(crate) use crate::text::{bytes, counted, in_words, measured, table, thousands};

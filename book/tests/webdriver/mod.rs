@@ -126,9 +126,12 @@ impl Browser {
         self.devtools("Browser.setWindowBounds", &bounds);
     }
 
-    /// Opens the page at `url`, and waits until the browser has loaded it.
+    /// Opens the page at `url`, and waits until the browser has loaded it. On a busy machine
+    /// chromedriver may answer while the earlier page is still open, or while the new one loads.
     pub(crate) fn open(&self, url: &str) {
+        self.run("window.isEarlier = true");
         self.post("url", &json!({"url": url}));
+        self.wait_until("return !window.isEarlier && document.readyState === 'complete'");
     }
 
     /// Runs a script in the page, as the body of a function, and returns the function's result.
@@ -268,8 +271,10 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        if !self.session.is_empty() && !std::thread::panicking() {
-            self.call("DELETE", &format!("/{}", self.session), &json!({}));
+        if !self.session.is_empty() {
+            // A second panic must not leave this function while the thread unwinds from a first.
+            let end = || self.call("DELETE", &format!("/{}", self.session), &json!({}));
+            let _ = catch_unwind(AssertUnwindSafe(end));
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
@@ -308,7 +313,6 @@ pub(crate) fn in_one_browser(tests: &[fn(&Browser)]) {
         failed += usize::from(catch_unwind(AssertUnwindSafe(|| test(&browser))).is_err());
         browser.reset();
     }
-    drop(browser); // a browser dropped during a panic is left running
     assert!(failed == 0, "{failed} of {} tests in one browser have failed", tests.len());
 }
 

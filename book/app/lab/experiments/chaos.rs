@@ -134,14 +134,14 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
         let row = |server| row(run, server, run.one(&IDLE), lasts);
         return run.rows(SERVERS.into(), name, row, |rows| parts("chaos", rows));
     };
-    let lasts = Duration::from_secs(60 * minutes as u64);
+    let (idle, lasts) = (IDLE.full[0], Duration::from_secs(60 * minutes as u64));
     run.begin(LONGER.len());
     let row = |server| {
         // Each thread gets its own table of descriptors, because one table is too small for the
         // clients of two servers.
         unshare(CloneFlags::CLONE_FILES)?;
         run.step(&format!("{server}, {minutes} minutes"));
-        row(run, server, IDLE.full[0], lasts).with_context(|| format!("with {server}"))
+        row(run, server, idle, lasts).with_context(|| format!("with {server}"))
     };
     let rows: Result<Vec<Row>> = thread::scope(|scope| {
         let threads = LONGER.map(|server| scope.spawn(move || row(server)));
@@ -152,7 +152,11 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     let command = format!("cargo run --release -- lab chaos --minutes {minutes}");
     let rows = rows?;
     let results = Results::new(&rows, parts("chaos-long", &rows))?;
-    Ok(Results { stored_as: Some((command, "chaos-long")), ..results })
+    let parameters =
+        [(IDLE.name.to_owned(), vec![idle]), (LASTS.name.to_owned(), vec![60 * minutes])];
+    let stored_as =
+        Some(StoredAs { command, name: "chaos-long", parameters: parameters.into() });
+    Ok(Results { stored_as, ..results })
 }
 
 fn row(run: &Run<'_>, server: &'static str, idle: usize, lasts: Duration) -> Result<Row> {

@@ -6,6 +6,7 @@
 //! then every server in a second round, and so on, so that other work of the machine affects all
 //! servers. Processor time is the operating system's figure for the server's process.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -107,6 +108,11 @@ impl Options {
     /// or `--cells` was not given.
     fn names(&self, cell: &str) -> bool {
         self.cells.is_empty() || self.cells.iter().any(|name| name == cell)
+    }
+
+    /// Returns whether the rounds are those that the book shows.
+    pub fn full(&self) -> bool {
+        self.full
     }
 
     /// Returns the command that repeats the comparison.
@@ -268,7 +274,9 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     results.rows.extend(Results::new(&tables.memory, Vec::new())?.rows);
     let Tables { versions, remarks, failed, .. } = tables;
     results.notes = [vec![rounds], versions, remarks, failed].concat();
-    Ok(Results { stored_as: Some((options.command(), name)), ..results })
+    let command = options.command();
+    let stored_as = Some(StoredAs { command, name, parameters: BTreeMap::new() });
+    Ok(Results { stored_as, ..results })
 }
 
 /// Creates the directory with the files that clients request, in place of an earlier directory, and

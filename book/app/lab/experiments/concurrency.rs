@@ -27,8 +27,6 @@ const OPTIONS: &str = "--max-connections 20000 --idle-timeout 3600";
 
 static CLIENTS: Parameter =
     parameter("clients", &[1, 100, 1_000], &[1, 10, 100, 1_000, 10_000]);
-/// The number of rounds: only one, because a round of all servers takes ten minutes.
-static ROUNDS: Parameter = parameter("rounds", &[1], &[1]);
 static MEASURED: Parameter = parameter("milliseconds measured", &[300], &[500]);
 const WARM_UP: Duration = Duration::from_millis(100);
 
@@ -40,7 +38,7 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
         "concurrency-steady",
         "poll",
     ),
-    parameters: &[&CLIENTS, &ROUNDS, &MEASURED],
+    parameters: &[&CLIENTS, &MEASURED],
     parts: &[
         tabled("concurrency"),
         tabled("concurrency-cpu"),
@@ -120,30 +118,27 @@ fn run(run: &Run<'_>) -> Result<Results> {
     run.rows(cells.collect(), name, row, |rows| parts(run, rows))
 }
 
-/// Measures one server with one number of clients. Each round starts a fresh server, so that the
-/// state left by a round (connections in the backlog whose clients gave up, for instance) does not
-/// affect the next round.
+/// Measures one server with one number of clients, in a single round, because a round of all
+/// servers takes ten minutes. The server is a fresh one, so that the state left by an earlier row
+/// (connections in the backlog whose clients gave up, for instance) does not affect this one.
 fn row(
     run: &Run<'_>,
     server: &'static str,
     manner: Manner,
     clients: usize,
 ) -> Result<Row> {
-    let round = |_| {
-        let running = Server::start(run, server, OPTIONS)?;
-        let plan = Plan {
-            connections: clients,
-            keep_alive: manner != Manner::Each,
-            rate: (manner == Manner::Steady).then_some(STEADY),
-            timeout: TIMEOUT,
-            warm_up: WARM_UP,
-            time: Duration::from_millis(run.one(&MEASURED) as u64),
-            ..Plan::new(running.address, "/plaintext")
-        };
-        Round::measure(&running, &plan)
+    let running = Server::start(run, server, OPTIONS)?;
+    let plan = Plan {
+        connections: clients,
+        keep_alive: manner != Manner::Each,
+        rate: (manner == Manner::Steady).then_some(STEADY),
+        timeout: TIMEOUT,
+        warm_up: WARM_UP,
+        time: Duration::from_millis(run.one(&MEASURED) as u64),
+        ..Plan::new(running.address, "/plaintext")
     };
-    let rounds = (0..run.one(&ROUNDS)).map(round).collect::<Result<Vec<Round>>>()?;
-    Ok(Row { server, manner, clients, load: Load::of(&rounds) })
+    let round = Round::measure(&running, &plan)?;
+    Ok(Row { server, manner, clients, load: Load::of(&[round]) })
 }
 
 /// Returns the parts of the result (tables and charts) for which there are rows: a quick run
@@ -152,25 +147,27 @@ fn parts(run: &Run<'_>, rows: &[Row]) -> Vec<Part> {
     let tables = Tables { clients: run.list(&CLIENTS), rows };
     let (busy, steady, each) = (Manner::Busy, Manner::Steady, Manner::Each);
     let there = |manner| rows.iter().any(|row| row.manner == manner);
-    let once = run.one(&ROUNDS) == 1;
-    let part = |name, table, chart| Part { once, ..Part::new(name, table, chart) };
     let mut parts = Vec::new();
     if there(busy) {
         parts.extend([
-            part("concurrency", tables.speed(busy), None),
-            part("concurrency-cpu", tables.cost(busy), None),
-            part("concurrency-p99", tables.latency(busy), None),
+            Part::once("concurrency", tables.speed(busy), None),
+            Part::once("concurrency-cpu", tables.cost(busy), None),
+            Part::once("concurrency-p99", tables.latency(busy), None),
         ]);
     }
     if there(steady) {
         parts.extend([
-            part("concurrency-steady", tables.cost(steady), Some(tables.cost_chart())),
-            part("concurrency-steady-p99", tables.latency(steady), None),
+            Part::once(
+                "concurrency-steady",
+                tables.cost(steady),
+                Some(tables.cost_chart()),
+            ),
+            Part::once("concurrency-steady-p99", tables.latency(steady), None),
         ]);
     }
     if there(each) {
         let table = tables.speed(each) + &published();
-        parts.push(part("concurrency-each", table, Some(tables.speed_chart())));
+        parts.push(Part::once("concurrency-each", table, Some(tables.speed_chart())));
     }
     parts
 }

@@ -143,7 +143,9 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
         )
     });
     let notes = disturbed.collect();
-    Ok(Results { stored_as: Some((command, name)), notes, ..results })
+    let parameters = [(CONNECTIONS.name.to_owned(), vec![connections])].into();
+    let stored_as = Some(StoredAs { command, name, parameters });
+    Ok(Results { stored_as, notes, ..results })
 }
 
 fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {

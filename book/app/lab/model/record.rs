@@ -142,9 +142,20 @@ pub struct Results {
     pub parts: Vec<Part>,
     /// Remarks on the run, such as the versions of programs.
     pub notes: Vec<String>,
-    /// The command that repeats the run, and the name of the run's record. `None` stands for the
-    /// command `lab EXPERIMENT` and the experiment's name.
-    pub stored_as: Option<(String, &'static str)>,
+    /// How the record is stored, if options of the experiment's own determined the run. `None`
+    /// stands for the command `lab EXPERIMENT`, the experiment's name and its parameters.
+    pub stored_as: Option<StoredAs>,
+}
+
+/// What a record says of a run that options of the experiment's own determined.
+#[derive(Debug)]
+pub struct StoredAs {
+    /// The command that repeats the run.
+    pub command: String,
+    /// The name of the record.
+    pub name: &'static str,
+    /// The values of the experiment's parameters.
+    pub parameters: BTreeMap<String, Vec<usize>>,
 }
 
 impl Results {

@@ -6,6 +6,7 @@ use crate::case::Kind::Security;
 use crate::case::{Case, Need, case};
 use crate::client::Client;
 use crate::ctx::{Ctx, get, request};
+use crate::environment::require_descriptors;
 use crate::proc;
 use crate::profile::Model;
 use crate::verdict::{CaseResult, Verdict, ensure};
@@ -74,6 +75,7 @@ pub(super) const CASES: &[Case] = &[
         if !matches!(ctx.profile.model, Model::Events { .. } | Model::Spinning | Model::Coroutines) {
             return ctx.assert_healthy();
         }
+        require_descriptors(CROWD as u64)?;
         let grown = growth(ctx, CROWD, &get("/plaintext"))?;
         let most = CROWD as u64; // 1 KiB per client; the book's servers need an eighth of that
         ensure(grown < most, format!("less than {most} KiB more with {CROWD} such clients"), format!("{grown} KiB more"))
