@@ -9,9 +9,10 @@ use ch01_blocking::{Listener, Options, Stop, thread as server};
 use clap::Parser;
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 /// Makes the system call `call` fail with `error` in this thread, and in threads that
 /// this thread starts, from now on. Returns whether the kernel has accepted the filter;
@@ -46,6 +47,18 @@ fn options(root: &Path) -> Options {
     Cli::parse_from(["refused".as_ref(), "--root".as_ref(), root.as_os_str()]).options
 }
 
+/// Sends a request for `target` over a new connection, and returns the answer.
+fn ask(address: SocketAddr, target: &str) -> io::Result<Vec<u8>> {
+    let mut client = TcpStream::connect(address)?;
+    client.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let request =
+        format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    client.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
 /// A large file is sent even if sendfile(2) fails.
 #[test]
 fn sendfile() -> io::Result<()> {
@@ -53,28 +66,25 @@ fn sendfile() -> io::Result<()> {
     let content: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
     fs::write(root.path().join("large"), &content)?;
     let options = options(root.path());
-    let site = options.site()?;
     for error in [libc::EINVAL, libc::ENOSYS, libc::EOPNOTSUPP, libc::EPERM] {
+        // A site on which a server has stopped keeps draining.
+        let site = options.site()?;
         let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
-        let mut client = TcpStream::connect(listener.address()?)?;
+        let address = listener.address()?;
         let (stop, stopper) = Stop::pipe()?;
-        thread::scope(|scope| {
+        let answer = thread::scope(|scope| {
             let served = scope.spawn(|| {
                 if !refuse(libc::SYS_sendfile, error) {
                     eprintln!("no filter on this system: nothing is refused");
                 }
                 server::run(listener, &site, &options, &stop)
             });
-            client.write_all(
-                b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-            )?;
-            let mut answer = Vec::new();
-            client.read_to_end(&mut answer)?;
-            drop(client);
-            assert!(answer.ends_with(&content), "error {error}: {} bytes", answer.len());
+            let answer = ask(address, "/large");
             stopper.stop()?;
-            served.join().expect("the server does not panic")
+            served.join().expect("the server does not panic")?;
+            answer
         })?;
+        assert!(answer.ends_with(&content), "error {error}: {} bytes", answer.len());
     }
     Ok(())
 }
@@ -87,24 +97,20 @@ fn poll() -> io::Result<()> {
     let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
     let address = listener.address()?;
     let (stop, stopper) = Stop::pipe()?;
-    thread::scope(|scope| {
+    let answer = thread::scope(|scope| {
         let served = scope.spawn(|| {
             refuse(libc::SYS_ppoll, libc::ENOMEM);
             #[cfg(target_arch = "x86_64")] // on other processors poll(3) calls ppoll(2)
             refuse(libc::SYS_poll, libc::ENOMEM);
             server::run(listener, &site, &options, &stop)
         });
-        let mut client = TcpStream::connect(address)?;
-        client.write_all(
-            b"GET /plaintext HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        )?;
-        let mut answer = String::new();
-        client.read_to_string(&mut answer)?;
-        drop(client);
-        assert!(answer.ends_with("Hello, World!"), "{answer:?}");
+        let answer = ask(address, "/plaintext");
         stopper.stop()?;
-        served.join().expect("the server does not panic")
-    })
+        served.join().expect("the server does not panic")?;
+        answer
+    })?;
+    assert!(answer.ends_with(b"Hello, World!"), "{}", answer.escape_ascii());
+    Ok(())
 }
 
 /// A file that cannot be opened is reported as missing only if the error of open(2)
