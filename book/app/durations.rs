@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use manuscript::files::replace;
 use serde::{Deserialize, Serialize};
 
 use crate::child::ChildGuard;
-use crate::files::replace;
 use crate::lab::Machine;
 use crate::paths::Paths;
 

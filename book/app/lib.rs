@@ -13,28 +13,25 @@
 //!
 //! - `transcripts` uses `scenario`, `servers`, `terminal` and `normalize`.
 //! - `live` is the part of `serve` that runs the lab for a page, in one child process per run.
-//! - `checks` finds what a page must not contain: a broken link, pasted code, a number typed by
-//!   hand.
+//! - `checks` joins the manuscript's checks (a broken link, pasted code, a number typed by hand) with
+//!   those of recorded results and of derived files.
 //!
-//! Files depend on each other in one direction only: `paths`, `files`, `text` and `child`
-//! at the bottom, the lab's layers above them (see `lab`), and the commands at the top.
+//! Files depend on each other in one direction only: `paths` and `child` at the bottom, the lab's
+//! layers above them (see `lab`), and the commands at the top. Below them all are two packages:
+//! `manuscript` reads the pages as their authors write them and checks them, and `figures` shows a
+//! number, a table or a chart.
 
 pub mod checks;
 mod child;
 pub mod derived;
 pub mod durations;
-pub mod files;
-mod includes;
 pub mod lab;
-mod listings;
 mod live;
 mod normalize;
 pub mod paths;
-mod problem;
 pub mod render;
 pub mod scenario;
 pub mod serve;
 pub mod servers;
 mod terminal;
-mod text;
 pub mod transcripts;

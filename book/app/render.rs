@@ -8,13 +8,13 @@ use std::time::SystemTime;
 use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
+use manuscript::files::{files, latest_change, modified, read};
+use manuscript::listings::Listings;
 use mdbook_driver::MDBook;
 use mdbook_driver::builtin_renderers::MarkdownRenderer;
 use regex::Regex;
 use serde_json::Value;
 
-use crate::files::{files, latest_change, modified, read};
-use crate::listings::Listings;
 use crate::paths::Paths;
 
 /// The name of the file that marks a rendering as complete: it is written last, so an interrupted

@@ -4,9 +4,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use manuscript::files::{files, read, stem};
 use serde::Deserialize;
-
-use crate::files::{files, read, stem};
 
 /// A scenario, read from transcripts/NAME.toml.
 #[derive(Debug, Deserialize)]

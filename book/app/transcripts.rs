@@ -9,11 +9,11 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use manuscript::files::replace;
 use nix::sys::signal::Signal;
 use regex::Regex;
 use tempfile::TempDir;
 
-use crate::files::replace;
 use crate::normalize::normalize;
 use crate::paths::Paths;
 use crate::scenario::{End, Scenario, Step};

@@ -11,6 +11,14 @@
     skip.textContent = "Skip to the text";
     content.tabIndex = -1; // so that the focus goes there too, not only the view
     document.body.prepend(skip);
+    // mdBook scrolls the table of contents to the page's entry, and in some browsers, such as
+    // Chromium 148, Tab goes on from what was scrolled into view.
+    if (!location.hash) {
+        document.body.tabIndex = -1;
+        document.body.focus({ preventScroll: true });
+        document.body.blur();
+        document.body.removeAttribute("tabindex");
+    }
 
     // It is the label of a hidden checkbox: no key reaches either of them.
     const contents = document.getElementById("mdbook-sidebar-toggle");

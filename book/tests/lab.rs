@@ -13,10 +13,12 @@ use std::time::{Duration, Instant};
 use crate::webdriver::served::checkout;
 use assert_cmd::cargo_bin;
 use book::checks;
-use book::files::files;
-use book::lab::{self, Form, Kind};
+use book::lab::{self, Form};
 use book::paths::Paths;
 use book::servers;
+use figures::chart::Kind;
+use manuscript::checks::numbers;
+use manuscript::files::files;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -206,8 +208,8 @@ fn a_planted_number_and_a_planted_result_are_found() {
     let paths = paths_in(&dir);
     let page = paths.src().join("ch04-select-poll.md");
     let found = || {
-        let mut problems = checks::numbers::check(&paths.src()).expect("numbers");
-        problems.extend(checks::results::check(&paths).expect("results"));
+        let mut problems = numbers::check(&paths.src()).expect("numbers");
+        problems.extend(checks::results(&paths).expect("results"));
         problems.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(found(), [""; 0]);

@@ -13,7 +13,6 @@
 //! `cargo run --release -- parts` writes the derived files into `src/generated/`; so does every run
 //! of the lab with `--record`. The checks fail if a derived file is out of date.
 
-mod pages;
 mod reading_time;
 mod results;
 mod small;
@@ -27,12 +26,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
+use figures::text::keep_units;
+use manuscript::files::replace;
+use manuscript::pages::Pages;
+use manuscript::problem::Problem;
 
 use crate::durations;
-use crate::files::replace;
 use crate::paths::Paths;
-use crate::problem::Problem;
-use crate::text::keep_units;
 
 /// The names of all derived files, except the files about the small servers: [`small::SERVERS`]
 /// has their names.
@@ -56,7 +56,7 @@ pub(crate) fn writes(name: &str) -> bool {
 /// that the file should have.
 fn stale(paths: &Paths) -> Result<BTreeMap<&'static str, String>> {
     let results = results::Results::read(paths)?;
-    let pages = pages::Pages::read(&paths.src())?;
+    let pages = Pages::read(&paths.src())?;
     let texts = [
         stages::table(paths, &results)?,
         state::table(&results),

@@ -6,10 +6,9 @@
 //! opened the file that contains it. The page of chapter 1 took about three hours, and the page of
 //! chapter 3 between four and five. A test checks that the constants still yield these times.
 
+use figures::text::table as markdown;
+use manuscript::pages::{Page, Pages};
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
-
-use super::pages::{Page, Pages};
-use crate::text::table as markdown;
 
 /// Words of prose that are read, and understood, in a minute.
 const WORDS: f64 = 90.0;

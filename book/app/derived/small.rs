@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::Result;
+use figures::text::table as markdown;
+use manuscript::files::read;
 
-use crate::files::read;
 use crate::paths::Paths;
-use crate::text::table as markdown;
 
 /// The small servers: for each, the directory of its chapter, its name, and the file in generated/
 /// with the table of its cases.

@@ -2,12 +2,12 @@
 //! a request, and the number of the suite's cases that a server passes.
 
 use anyhow::{Context, Result};
+use figures::text::{bytes, table as markdown, thousands};
+use manuscript::files::read;
 use profiles::{PROFILES, ServerProfile};
 
 use super::results::{Results, cell};
-use crate::files::read;
 use crate::paths::Paths;
-use crate::text::{bytes, table as markdown, thousands};
 
 /// The number of busy clients for which the table shows processor times: the greatest
 /// number at which every server was measured.

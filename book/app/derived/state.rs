@@ -1,8 +1,9 @@
 //! The table of where each server keeps the state of a client, and how much memory the state takes.
 
+use figures::text::{bytes, table as markdown};
+
 use super::results::{Results, cell};
 use crate::lab::FUTURE;
-use crate::text::{bytes, table as markdown};
 
 /// A server's chapter; the server's name; the place where the state of a request lives; and
 /// `process` or `thread`, if the server uses one for each client.

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use figures::text::table as markdown;
+use manuscript::files::{files, read};
+use manuscript::pages::{Pages, sections};
+use manuscript::problem::Problem;
 use regex::Regex;
 use serde::Deserialize;
 
-use super::pages::{Pages, sections};
-use crate::files::{files, read};
 use crate::paths::Paths;
-use crate::problem::Problem;
-use crate::text::table as markdown;
 
 /// The list of system calls, in TOML. Comments at the top of the file explain its fields.
 const CALLS: &str = include_str!("syscalls.toml");

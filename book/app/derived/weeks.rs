@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use figures::text::table as markdown;
+use manuscript::files::read;
+use manuscript::pages::{Page, Pages};
 use serde::Deserialize;
 
-use super::pages::{Page, Pages};
 use super::reading_time::{minutes, time};
-use crate::files::read;
 use crate::paths::Paths;
-use crate::text::table as markdown;
 
 const WEEKS: usize = 12;
 /// The last page that the students of a course read. The pages after it are for looking things up,

@@ -4,9 +4,10 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use figures::draw;
+use manuscript::files::replace;
 use serde::Serialize;
 
-use super::draw;
 use super::experiment::Experiment;
 use super::experiments::{EXPERIMENTS, find};
 #[cfg(target_os = "linux")]
@@ -20,7 +21,6 @@ use super::tools::run::Run;
 use super::verdict::Verdict;
 use super::{pages, report};
 use crate::child;
-use crate::files::replace;
 use crate::paths::Paths;
 
 /// The options of the command `lab` that apply to every experiment.

@@ -2,13 +2,13 @@
 //! file in `experiments` defines one experiment.
 
 use anyhow::Result;
+use figures::text::in_words;
 use serde::Serialize;
 
 use super::model::parameter::{Output, Parameter, by_name};
 use super::model::prediction::{Form, Predict, curve};
 use super::model::record::{Record, Results};
 use super::tools::run::Run;
-use crate::text::in_words;
 
 /// The definition of an experiment: its texts, its parameters, and the function that measures.
 #[derive(Serialize)]

@@ -1,9 +1,8 @@
 //! The lab: every measured figure of the book, made again by one command.
 //!
 //! ```text
-//! model        data: predictions, records, charts, and how they are stored
+//! model        data: predictions and records, and how they are stored
 //! tools        start servers, open connections, measure memory and load, report progress
-//! draw         charts as SVG
 //! experiment   the type of an experiment: model data, and a function that uses the tools
 //! prelude      the names that the experiments import
 //! experiments  a file for each experiment, and the list of all
@@ -17,7 +16,6 @@
 //! no author ever types a measured number.
 
 mod commands;
-mod draw;
 mod experiment;
 mod experiments;
 mod model;
@@ -38,7 +36,6 @@ pub use experiments::{
     chaos::Options as ChaosOptions, compare::Options as CompareOptions,
     hold::Options as HoldOptions,
 };
-pub use model::chart::Kind;
 pub(crate) use model::machine::Machine;
 pub use model::prediction::{Answer, Form, Predict, StoredPrediction, predictions};
 pub use model::record::{Mode, Part, Record};

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use figures::draw;
+use figures::text::keep_units;
+use manuscript::files::{files, replace, stem};
 use pulldown_cmark::{Options, Parser, html};
 
-use super::draw;
 use super::model::record::{Part, Record};
 use crate::durations::in_words;
-use crate::files::{files, replace, stem};
 use crate::paths::Paths;
-use crate::text::keep_units;
 
 /// Returns the table of a result's part, in HTML.
 pub(super) fn table(part: &Part) -> String {

@@ -4,17 +4,17 @@
 use std::fmt::Write;
 
 use anyhow::Result;
+use figures::chart::{Series, YOU};
+use figures::text::escaped;
+use manuscript::files::replace;
 
 use super::experiment::Experiment;
 use super::experiments::EXPERIMENTS;
-use super::model::chart::{Series, YOU};
 use super::model::prediction::{Answer, Form, StoredPrediction, predictions};
 use super::model::record::{Mode, Part, Record};
 use super::pages;
 use super::verdict::Verdict;
-use crate::files::replace;
 use crate::paths::Paths;
-use crate::text::escaped;
 
 /// The book's style sheet, which has the charts' classes with their light and dark colors.
 const BOOK: &str = include_str!("../../style/book.css");

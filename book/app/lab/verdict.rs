@@ -3,10 +3,11 @@
 
 use std::fmt::Write;
 
+use figures::text::{escaped, in_words};
+
 use super::experiment::Experiment;
 use super::model::prediction::{Answer, Form, StoredPrediction};
 use super::model::record::Record;
-use crate::text::{escaped, in_words};
 
 /// A prediction that differs from the result by at most this factor counts as right.
 const NEAR: f64 = 1.1;

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use book::files::files;
+use manuscript::files::files;
 use nix::fcntl::{Flock, FlockArg};
 use tempfile::TempDir;
 

@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use load_generator::{self as load, Plan};
+use manuscript::files;
 use serde::Serialize;
 
-use crate::files;
 use crate::lab::prelude::*;
 use crate::lab::tools::cores::Cores;
 use crate::lab::tools::peers::{self, Entrant};

@@ -1,9 +1,8 @@
 //! The parameters of an experiment, and the parts of its result.
 
+use figures::chart::Kind;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
-
-use super::chart::Kind;
 
 /// A quantity that differs between a quick run and a full run of an experiment.
 #[derive(Debug, Serialize)]

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
+use manuscript::files;
 use serde::{Deserialize, Serialize};
 
 use super::record::Record;
-use crate::files;
 use crate::paths::Paths;
 
 /// A question to the reader, and the form of its answer.

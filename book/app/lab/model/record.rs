@@ -18,13 +18,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use figures::chart::Chart;
+use figures::summary::Summary;
+use manuscript::files;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use super::chart::Chart;
 use super::machine::Machine;
-use super::summary::Summary;
-use crate::files;
 
 /// The version of the schema that this program writes. The program reads no other version.
 pub(crate) const VERSION: u64 = 1;

@@ -4,12 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use figures::summary::Summary;
+use figures::text::thousands;
 use load_generator::{self as load, Errors, Outcome, Phase, Plan};
 use serde::Serialize;
 
 use super::server::Server;
-use crate::lab::model::summary::Summary;
-use crate::text::thousands;
 use samples::proc::{family_cpu, ticks};
 
 /// The figures of one round of load on a server. Times are in microseconds.

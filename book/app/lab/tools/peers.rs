@@ -8,13 +8,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use manuscript::files;
 use profiles::{Model, ServerProfile};
 
 use super::clients::{KEPT, answered, ask};
 use super::cores::Cores;
 use super::run::Run;
 use super::server::Server;
-use crate::{files, servers};
+use crate::servers;
 
 /// The book's servers that `compare` measures unless an option names others.
 const STAGES: [&str; 7] =

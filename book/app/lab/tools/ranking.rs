@@ -6,10 +6,10 @@
 
 use std::cmp::Ordering::{self, Equal, Greater, Less};
 
+use figures::text::{counted, table, thousands};
 use profiles::ServerProfile;
 
 use crate::lab::model::record::{Field, Record, Row};
-use crate::text::{counted, table, thousands};
 
 /// Two costs that differ by less than this factor count as equal.
 const LEVEL: f64 = 1.03;

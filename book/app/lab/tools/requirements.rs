@@ -5,9 +5,9 @@ use std::fmt;
 use std::fs;
 
 use anyhow::{Result, ensure};
+use figures::text::{bytes, table, thousands};
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::text::{bytes, table, thousands};
 use samples::proc::meminfo;
 
 /// An upper bound on a process's descriptors that are not connections.

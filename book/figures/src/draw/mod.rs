@@ -10,11 +10,11 @@ mod heat;
 mod line;
 
 use self::canvas::sizes;
-use super::model::chart::{Chart, Kind};
+use crate::chart::{Chart, Kind};
 
 /// Returns two SVGs of a chart, a wide one and a narrow one, drawn over the chart `recorded` if
 /// both are line charts or both are bar charts.
-pub(super) fn svg(chart: &Chart, name: &str, recorded: Option<&Chart>) -> String {
+pub fn svg(chart: &Chart, name: &str, recorded: Option<&Chart>) -> String {
     let recorded = recorded.filter(|recorded| recorded.kind == chart.kind);
     // The page may also contain the recorded chart, and an id must be unique in a page, so the ids
     // of the reader's chart begin with `own-`.
@@ -32,7 +32,7 @@ pub(super) fn svg(chart: &Chart, name: &str, recorded: Option<&Chart>) -> String
 
 /// Returns two SVGs, a wide one and a narrow one, of a chart's axes, into which a reader draws a
 /// predicted line.
-pub(super) fn blank(chart: &Chart, name: &str) -> String {
+pub fn blank(chart: &Chart, name: &str) -> String {
     // The axes get another description, because the chart's description would reveal its lines.
     let description = "Axes without lines, to draw into.".to_owned();
     let empty = Chart { description, ..chart.clone() };

@@ -5,7 +5,7 @@
 
 use super::axis::Axis;
 use super::canvas::{Size, tenths};
-use crate::lab::model::chart::{Chart, FIELDS, Series};
+use crate::chart::{Chart, FIELDS, Series};
 
 /// The least width of a cell, in the units of the drawing, for a range with almost no values.
 const THINNEST: f64 = 1.5;

@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Size, tenths};
-use crate::lab::model::chart::{Chart, Series, YOU};
+use crate::chart::{Chart, Series, YOU};
 
 /// The least vertical distance between two names, in the units of the drawing.
 const APART: f64 = 16.0;

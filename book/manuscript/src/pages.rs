@@ -10,7 +10,9 @@ use regex::Captures;
 use crate::files::read;
 use crate::includes::{INCLUDE, anchored};
 
-pub(super) struct Page {
+/// A page of the book.
+#[derive(Debug)]
+pub struct Page {
     /// Path of the page's file, relative to `src`.
     pub file: String,
     /// Text of the page's first heading.
@@ -22,17 +24,27 @@ pub(super) struct Page {
 }
 
 /// A section of a page: the text from one heading to the next.
-pub(super) struct Section {
+#[derive(Debug)]
+pub struct Section {
     /// The heading's anchor, for links.
     pub id: String,
+    /// The heading's text.
     pub title: String,
+    /// The section's Markdown, which begins with the heading.
     pub text: String,
 }
 
-pub(super) struct Pages(pub Vec<Page>);
+/// All pages, in the order of the table of contents.
+#[derive(Debug)]
+pub struct Pages(pub Vec<Page>);
 
 impl Pages {
-    pub(super) fn read(src: &Path) -> Result<Pages> {
+    /// Reads SUMMARY.md, the table of contents, and every page that it names, below `src`.
+    ///
+    /// # Errors
+    ///
+    /// A page cannot be read.
+    pub fn read(src: &Path) -> Result<Pages> {
         let mut pages = Vec::new();
         for event in Parser::new(&read(&src.join("SUMMARY.md"))?) {
             if let Event::Start(Tag::Link { dest_url, .. }) = event {
@@ -70,7 +82,8 @@ fn expand(dir: &Path, text: &str) -> String {
     pattern.replace_all(text, included).into_owned()
 }
 
-pub(super) fn sections(text: &str) -> Vec<Section> {
+/// Returns the sections of a page's Markdown. Text before the first heading is in no section.
+pub fn sections(text: &str) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     let mut heading: Option<(usize, String)> = None;
     let mut starts = Vec::new();

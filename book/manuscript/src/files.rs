@@ -28,7 +28,7 @@ pub fn files(dir: &Path, ending: &str) -> Result<Vec<PathBuf>> {
 }
 
 /// Returns the time at which the file was last modified. The error names the file.
-pub(crate) fn modified(path: &Path) -> Result<SystemTime> {
+pub fn modified(path: &Path) -> Result<SystemTime> {
     fs::metadata(path)
         .and_then(|file| file.modified())
         .with_context(|| format!("cannot read {}", path.display()))
@@ -37,7 +37,7 @@ pub(crate) fn modified(path: &Path) -> Result<SystemTime> {
 /// Returns the time of the latest change of a file below `dir`. Skips directories that hold no
 /// sources: the directory `except`, directories called `target`, and directories whose names begin
 /// with a dot.
-pub(crate) fn latest_change(dir: &Path, except: &Path) -> Result<SystemTime> {
+pub fn latest_change(dir: &Path, except: &Path) -> Result<SystemTime> {
     let mut latest = SystemTime::UNIX_EPOCH;
     for entry in
         fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?
@@ -61,14 +61,14 @@ pub fn read(path: &Path) -> Result<String> {
 }
 
 /// Returns a file's name without its extension; empty if the name is not UTF-8.
-pub(crate) fn stem(path: &Path) -> &str {
+pub fn stem(path: &Path) -> &str {
     path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
 }
 
 /// Replaces the file's content by `text`, atomically, and creates the file's directory if needed. A
 /// process that reads the file meanwhile, or after this process was killed, finds either the old
 /// text or the new text, never a part.
-pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
+pub fn replace(path: &Path, text: &str) -> Result<()> {
     let new = path.with_extension(format!("{}.new", std::process::id()));
     fs::create_dir_all(path.parent().unwrap_or(path))
         .and_then(|()| fs::write(&new, text))

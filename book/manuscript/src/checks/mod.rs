@@ -1,12 +1,11 @@
-//! Checks of the book's pages. Each check returns a list of the problems that it has found; the
-//! tests require that the list is empty.
+//! Checks of the pages. Each check returns a list of the problems that it has found; the book's tests
+//! require that the list is empty.
 
 pub mod figures;
 mod html;
 pub mod links;
 pub mod numbers;
 mod predictions;
-pub mod results;
 mod small;
 pub mod sources;
 mod terminals;
@@ -15,24 +14,23 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::derived;
 use crate::files::{files, read};
-use crate::paths::Paths;
-pub use crate::problem::Problem;
+use crate::problem::Problem;
 
-/// Returns all problems that can be found without a browser: in the sources, and in the book
-/// rendered from them.
-pub fn all(paths: &Paths, rendered: &Path) -> Result<Vec<Problem>> {
-    let src = paths.src();
-    let mut problems = sources::check(&src)?;
-    problems.extend(in_pages(&src, terminals::in_page)?);
-    problems.extend(in_pages(&src, predictions::in_page)?);
-    problems.extend(small::check(&src, paths.checkout())?);
-    problems.extend(numbers::check(&src)?);
-    problems.extend(results::check(paths)?);
-    problems.extend(figures::check(&src)?);
+/// Returns all problems of the pages below `src`, which include sources of the checkout `checkout`,
+/// and the broken links of the book `rendered` from them.
+///
+/// # Errors
+///
+/// A file cannot be read.
+pub fn all(src: &Path, checkout: &Path, rendered: &Path) -> Result<Vec<Problem>> {
+    let mut problems = sources::check(src)?;
+    problems.extend(in_pages(src, terminals::in_page)?);
+    problems.extend(in_pages(src, predictions::in_page)?);
+    problems.extend(small::check(src, checkout)?);
+    problems.extend(numbers::check(src)?);
+    problems.extend(figures::check(src)?);
     problems.extend(links::check(rendered)?);
-    problems.extend(derived::check(paths)?);
     Ok(problems)
 }
 

@@ -1,22 +1,39 @@
-//! Checks that every recorded result comes from an experiment that still exists, that the files
-//! drawn from the recorded results are up to date, and that each other Markdown or SVG file in
-//! src/generated/ is either a derived file (see `derived`) or a table of the client suite.
+//! Checks of the book: those of its manuscript, of its recorded results, and of its derived files.
+//! Each check returns a list of the problems that it has found; the tests require that the list is
+//! empty.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
+use manuscript::files::files;
+use manuscript::problem::Problem;
 
-use crate::files::files;
 use crate::lab::pages::{drawn, records};
 use crate::paths::Paths;
-use crate::problem::Problem;
 use crate::{derived, lab};
 
+/// Returns all problems that can be found without a browser: in the sources, and in the book
+/// rendered from them.
+///
+/// # Errors
+///
+/// A file cannot be read.
+pub fn all(paths: &Paths, rendered: &Path) -> Result<Vec<Problem>> {
+    let mut problems = manuscript::checks::all(&paths.src(), paths.checkout(), rendered)?;
+    problems.extend(results(paths)?);
+    problems.extend(derived::check(paths)?);
+    Ok(problems)
+}
+
 /// Returns a problem for each recorded result of an unknown experiment, for each file drawn from a
-/// recorded result that is missing or out of date, and for each other file in src/generated/ whose
-/// origin is unknown.
-pub fn check(paths: &Paths) -> Result<Vec<Problem>> {
+/// recorded result that is missing or out of date, and for each other Markdown or SVG file in
+/// src/generated/ that is neither a derived file (see `derived`) nor a table of the client suite.
+///
+/// # Errors
+///
+/// A record or a file cannot be read.
+pub fn results(paths: &Paths) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for (name, record) in records(paths)? {
         // Systems other than Linux lack some experiments, so an unknown name is a problem on Linux

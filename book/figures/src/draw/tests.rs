@@ -1,7 +1,7 @@
 //! Tests of properties that every chart must have.
 
 use super::*;
-use crate::lab::model::chart::{Labels, Series};
+use crate::chart::{Labels, Series};
 
 fn chart(kind: Kind) -> Chart {
     let labels = Labels { title: "a < b", description: "two lines", x: "n", y: "µs" };

@@ -12,7 +12,7 @@ static UNIT: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 /// Puts a no-break space between each number and its unit, so that no line ends between them.
-pub(crate) fn keep_units(text: &str) -> Cow<'_, str> {
+pub fn keep_units(text: &str) -> Cow<'_, str> {
     match UNIT.as_ref() {
         Some(unit) => unit.replace_all(text, "$1\u{a0}$2"),
         None => text.into(),
@@ -21,7 +21,7 @@ pub(crate) fn keep_units(text: &str) -> Cow<'_, str> {
 
 /// Formats a number of bytes in the largest of the units B, KiB, MiB and GiB that is at most that
 /// number.
-pub(crate) fn bytes(bytes: f64) -> String {
+pub fn bytes(bytes: f64) -> String {
     match bytes / 1024.0 {
         kib if kib >= 1024.0 * 1024.0 => format!("{:.1} GiB", kib / 1024.0 / 1024.0),
         kib if kib >= 1024.0 => format!("{:.1} MiB", kib / 1024.0),
@@ -31,19 +31,19 @@ pub(crate) fn bytes(bytes: f64) -> String {
 }
 
 /// Formats a whole number with commas between the thousands.
-pub(crate) fn thousands(number: usize) -> String {
+pub fn thousands(number: usize) -> String {
     indicatif::HumanCount(number as u64).to_string()
 }
 
 /// Formats a count with its noun: `1 silent client`, `10 silent clients`.
-pub(crate) fn counted(count: usize, thing: &str) -> String {
+pub fn counted(count: usize, thing: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{} {thing}{s}", thousands(count))
 }
 
 /// Formats a measured value for a table's cell: with three significant digits, or, from 100
 /// on, rounded to a whole number.
-pub(crate) fn measured(value: f64) -> String {
+pub fn measured(value: f64) -> String {
     match value {
         v if v < 10.0 => format!("{v:.2}"),
         v if v < 100.0 => format!("{v:.1}"),
@@ -53,7 +53,7 @@ pub(crate) fn measured(value: f64) -> String {
 
 /// Formats a number for a sentence: with three significant digits and no trailing zeros, or,
 /// from 100 on, rounded to a whole number.
-pub(crate) fn in_words(number: f64) -> String {
+pub fn in_words(number: f64) -> String {
     let size = number.abs();
     if size >= 100.0 {
         let sign = if number < 0.0 { "-" } else { "" };
@@ -74,7 +74,7 @@ pub(crate) fn in_words(number: f64) -> String {
 
 /// Returns a Markdown table. `head` names the columns, as in `server | >memory`, where `>`
 /// aligns a column to the right. Each row has the same form, without `>`.
-pub(crate) fn table(head: &str, rows: impl IntoIterator<Item = String>) -> String {
+pub fn table(head: &str, rows: impl IntoIterator<Item = String>) -> String {
     let names = head.split('|').map(|name| name.trim().trim_start_matches('>'));
     let mut table = format!("| {} |\n|", names.collect::<Vec<_>>().join(" | "));
     for name in head.split('|') {
@@ -88,7 +88,7 @@ pub(crate) fn table(head: &str, rows: impl IntoIterator<Item = String>) -> Strin
 }
 
 /// Escapes `&`, `<` and `>` for text in SVG or HTML.
-pub(crate) fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

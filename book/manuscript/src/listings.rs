@@ -19,14 +19,15 @@ const SOURCES: &str = "sources";
 /// A rewriter of the pages' listings, which also records the source files of the
 /// listings.
 #[derive(Debug)]
-pub(crate) struct Listings {
+pub struct Listings {
     /// The root of the Cargo workspace, below which all sources are.
     checkout: PathBuf,
     shown: BTreeSet<PathBuf>,
 }
 
 impl Listings {
-    pub(crate) fn new(checkout: &Path) -> Self {
+    /// Returns a rewriter of listings from sources below `checkout`, which has shown no source yet.
+    pub fn new(checkout: &Path) -> Self {
         Self { checkout: checkout.to_owned(), shown: BTreeSet::new() }
     }
 
@@ -35,7 +36,7 @@ impl Listings {
     ///
     /// An include directive that cannot be resolved stays unchanged; mdBook and the checks report
     /// the error.
-    pub(crate) fn rewrite(&mut self, page: &Path, text: &str) -> String {
+    pub fn rewrite(&mut self, page: &Path, text: &str) -> String {
         let to_top = "../".repeat(page.components().count().saturating_sub(1));
         let mut out = String::with_capacity(text.len());
         let mut lines = text.split_inclusive('\n').peekable();
@@ -82,7 +83,11 @@ impl Listings {
     }
 
     /// Writes an HTML page with the whole source for each file from which a listing was taken.
-    pub(crate) fn write_sources(&self, out: &Path) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// A source cannot be read, or a page cannot be written.
+    pub fn write_sources(&self, out: &Path) -> Result<()> {
         for file in &self.shown {
             let text = read(&self.checkout.join(file))?;
             let path = out.join(SOURCES).join(format!("{}.html", file.display()));
@@ -144,7 +149,7 @@ pub(crate) const COLUMNS: usize = 88;
 
 /// Returns the width, in columns, of the widest line of `code`, without the indentation that all
 /// lines have in common.
-pub(crate) fn columns(code: &str) -> usize {
+pub fn columns(code: &str) -> usize {
     dedented(code).lines().map(|line| line.chars().count()).max().unwrap_or(0)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::summary::Summary;
+use crate::summary::Summary;
 
 /// The kinds of charts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,9 @@ pub enum Kind {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chart {
+    /// The kind of the chart.
     pub kind: Kind,
+    /// The title above the chart.
     pub title: String,
     /// A description for readers who do not see the chart.
     pub description: String,
@@ -57,7 +59,7 @@ pub struct Series {
 pub(crate) const FIELDS: f64 = 4.0;
 
 /// The name of the line that the reader has drawn as a prediction.
-pub(crate) const YOU: &str = "you";
+pub const YOU: &str = "you";
 
 impl Series {
     /// Returns a series with the median of the repeats at each x, and with the extremes of these
@@ -101,12 +103,16 @@ impl Series {
     }
 }
 
-/// The title, description and axis names of a chart.
-#[derive(Clone, Copy, Default)]
+/// The texts of a chart: the fields of [`Chart`] with the same names.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Labels<'a> {
+    /// The title above the chart.
     pub title: &'a str,
+    /// A description for readers who do not see the chart.
     pub description: &'a str,
+    /// The name of the horizontal axis.
     pub x: &'a str,
+    /// The name of the vertical axis.
     pub y: &'a str,
 }
 

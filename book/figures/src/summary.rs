@@ -9,8 +9,11 @@ pub struct Summary {
     /// The median. For an even number of values, the median is the greater of the two values in the
     /// middle.
     pub median: f64,
+    /// The least of the values.
     pub min: f64,
+    /// The greatest of the values.
     pub max: f64,
+    /// The number of values.
     pub repeats: usize,
 }
 

@@ -14,18 +14,13 @@ pub struct Problem {
 
 impl Problem {
     /// Returns a problem in the line that contains byte `at` of `text`, the file's content.
-    pub(crate) fn at(
-        file: &Path,
-        text: &str,
-        at: usize,
-        what: impl Into<String>,
-    ) -> Self {
+    pub fn at(file: &Path, text: &str, at: usize, what: impl Into<String>) -> Self {
         let line = text[..at].matches('\n').count() + 1;
         Self { place: format!("{}:{line}", file.display()), what: what.into() }
     }
 
     /// Returns a problem that concerns the whole file.
-    pub(crate) fn in_file(file: &Path, what: impl Into<String>) -> Self {
+    pub fn in_file(file: &Path, what: impl Into<String>) -> Self {
         Self { place: file.display().to_string(), what: what.into() }
     }
 }

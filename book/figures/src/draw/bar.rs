@@ -2,7 +2,7 @@
 //! written beside it.
 
 use super::canvas::{Size, tenths};
-use crate::lab::model::chart::{Chart, Series};
+use crate::chart::{Chart, Series};
 use crate::text::measured;
 
 /// Draws the bar chart in the size `size`, over the chart `recorded` if there is one.

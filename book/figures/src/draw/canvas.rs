@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use crate::lab::model::chart::Chart;
+use crate::chart::Chart;
 use crate::text::escaped;
 
 /// A size in which a chart is drawn: wide or, for small screens, narrow.
