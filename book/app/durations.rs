@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use figures::text::time_in_words;
 use manuscript::files::replace;
 use serde::{Deserialize, Serialize};
 
@@ -126,7 +127,7 @@ pub fn record(paths: &Paths, names: &[String]) -> Result<()> {
         let start = Instant::now();
         ensure!(shell(command)?.success(), "{command}: it fails");
         let seconds = start.elapsed().as_secs_f64();
-        println!("{command}: {}", in_words(seconds));
+        println!("{command}: {}", time_in_words(seconds));
         let machine = Machine::this(paths);
         all.insert(
             name.to_owned(),
@@ -141,43 +142,8 @@ pub fn record(paths: &Paths, names: &[String]) -> Result<()> {
 /// marks of an anchor with the command's name.
 pub(crate) fn for_pages(paths: &Paths) -> Result<String> {
     let line = |(name, duration): (&String, &Duration)| {
-        let time = in_words(duration.seconds);
+        let time = time_in_words(duration.seconds);
         format!("<!-- ANCHOR: {name} -->\n{time}\n<!-- ANCHOR_END: {name} -->\n")
     };
     Ok(recorded(paths)?.iter().map(line).collect())
-}
-
-/// Formats a number of seconds coarsely, in words: up to 50 seconds in steps of ten seconds, and
-/// longer durations in steps of half a minute.
-pub(crate) fn in_words(seconds: f64) -> String {
-    match seconds {
-        s if s <= 50.0 => match (s / 10.0).ceil() as u64 * 10 {
-            10 => "ten seconds".to_owned(),
-            tens => format!("{tens} seconds"),
-        },
-        s => match (s / 30.0).round() as u64 {
-            2 => "a minute".to_owned(),
-            halves if halves % 2 == 0 => format!("{} minutes", halves / 2),
-            halves => format!("{} ½ minutes", halves / 2),
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_for_people() {
-        for (seconds, words) in [
-            (3.0, "ten seconds"),
-            (31.0, "40 seconds"),
-            (48.0, "50 seconds"),
-            (53.0, "a minute"),
-            (95.0, "1 ½ minutes"),
-            (118.0, "2 minutes"),
-        ] {
-            assert_eq!(in_words(seconds), words);
-        }
-    }
 }

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use figures::draw;
-use figures::text::keep_units;
+use figures::text::{keep_units, time_in_words};
 use manuscript::files::{files, replace, stem};
 use pulldown_cmark::{Options, Parser, html};
 
 use super::model::record::{Part, Record};
-use crate::durations::in_words;
 use crate::paths::Paths;
 
 /// Returns the table of a result's part, in HTML.
@@ -31,8 +30,8 @@ pub(super) fn chart(part: &Part, over: Option<&Record>) -> Option<String> {
 /// Returns the names and contents of the files that pages include for a record.
 fn pages(record: &Record) -> Vec<(String, String)> {
     let Record { experiment, command, machine, seconds, .. } = record;
-    let took =
-        seconds.map_or_else(String::new, |seconds| format!(" in {}", in_words(seconds)));
+    let took = seconds
+        .map_or_else(String::new, |seconds| format!(" in {}", time_in_words(seconds)));
     let mut files = Vec::new();
     for part in &record.parts {
         let (name, table) = (&part.name, keep_units(&part.table));

@@ -92,6 +92,22 @@ pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
+/// Formats a number of seconds coarsely, in words: up to 50 seconds in steps of ten seconds, and
+/// longer durations in steps of half a minute.
+pub fn time_in_words(seconds: f64) -> String {
+    match seconds {
+        s if s <= 50.0 => match (s / 10.0).ceil() as u64 * 10 {
+            10 => "ten seconds".to_owned(),
+            tens => format!("{tens} seconds"),
+        },
+        s => match (s / 30.0).round() as u64 {
+            2 => "a minute".to_owned(),
+            halves if halves % 2 == 0 => format!("{} minutes", halves / 2),
+            halves => format!("{} ½ minutes", halves / 2),
+        },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,5 +152,19 @@ mod tests {
         let rows = ["`a` | 1".to_owned(), "`b` | 2".to_owned()];
         let expected = "| server | memory |\n|---|--:|\n| `a` | 1 |\n| `b` | 2 |\n";
         assert_eq!(table("server | >memory", rows), expected);
+    }
+
+    #[test]
+    fn times_for_people() {
+        for (seconds, words) in [
+            (3.0, "ten seconds"),
+            (31.0, "40 seconds"),
+            (48.0, "50 seconds"),
+            (53.0, "a minute"),
+            (95.0, "1 ½ minutes"),
+            (118.0, "2 minutes"),
+        ] {
+            assert_eq!(time_in_words(seconds), words);
+        }
     }
 }
