@@ -13,13 +13,13 @@
 //!
 //! - `transcripts` uses `scenario`, `servers`, `terminal` and `normalize`.
 //! - `live` is the part of `serve` that runs the lab for a page, in one child process per run.
-//! - `checks` joins the manuscript's checks (a broken link, pasted code, a number typed by hand) with
-//!   those of recorded results and of derived files.
+//! - `checks` joins the manuscript's checks (a broken link, pasted code, a number typed by hand)
+//!   with those of recorded results and of derived files.
 //!
-//! Files depend on each other in one direction only: `paths` and `child` at the bottom, the lab's
-//! layers above them (see `lab`), and the commands at the top. Below them all are two packages:
-//! `manuscript` reads the pages as their authors write them and checks them, and `figures` shows a
-//! number, a table or a chart.
+//! Files depend on each other in one direction only: `paths`, `child` and `servers` at the bottom,
+//! the lab's layers above them (see `lab`), and the commands at the top. Below them all are two
+//! packages of the book: `manuscript` lists, reads and replaces files, and reads and checks the
+//! pages as their authors write them; `figures` formats numbers and tables, and draws charts.
 
 pub mod checks;
 mod child;

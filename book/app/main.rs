@@ -80,7 +80,7 @@ enum Command {
     Compare {
         #[command(flatten)]
         options: lab::CompareOptions,
-        /// Store the result as the one that the book shows, instead of in target/lab
+        /// Store the result as the one that the book shows, instead of in target/lab; implies --full
         #[arg(long)]
         record: bool,
     },

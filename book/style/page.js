@@ -11,8 +11,8 @@
     skip.textContent = "Skip to the text";
     content.tabIndex = -1; // so that the focus goes there too, not only the view
     document.body.prepend(skip);
-    // mdBook scrolls the table of contents to the page's entry, and in some browsers, such as
-    // Chromium 148, Tab goes on from what was scrolled into view.
+    // mdBook scrolls the table of contents to the page's entry. In some browsers, such as Chromium
+    // 148, Tab then starts from that entry. A moment's focus on the body makes Tab start at the top.
     if (!location.hash) {
         document.body.tabIndex = -1;
         document.body.focus({ preventScroll: true });

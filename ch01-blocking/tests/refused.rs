@@ -67,7 +67,9 @@ fn sendfile() -> io::Result<()> {
     fs::write(root.path().join("large"), &content)?;
     let options = options(root.path());
     for error in [libc::EINVAL, libc::ENOSYS, libc::EOPNOTSUPP, libc::EPERM] {
-        // A site on which a server has stopped keeps draining.
+        // Each server needs its own site: a site goes on draining after its server has
+        // stopped, and a server that drains closes a connection whose request has not
+        // arrived yet.
         let site = options.site()?;
         let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
         let address = listener.address()?;

@@ -71,6 +71,7 @@ pub fn hold(paths: &Paths, options: &hold::Options, args: RunArgs) -> Result<()>
 /// Runs `lab chaos` with its own option: the duration in minutes.
 #[cfg(target_os = "linux")]
 pub fn chaos(paths: &Paths, options: &chaos::Options, args: RunArgs) -> Result<()> {
+    let args = RunArgs { full: args.full || options.is_long(), ..args };
     run(paths, &chaos::EXPERIMENT, args, |run| chaos::measure(run, options))
 }
 

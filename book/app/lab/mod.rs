@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! model        data: predictions and records, and how they are stored
+//! pages        the files that pages include for a record, and a record's tables and charts
 //! tools        start servers, open connections, measure memory and load, report progress
 //! experiment   the type of an experiment: model data, and a function that uses the tools
 //! prelude      the names that the experiments import
 //! experiments  a file for each experiment, and the list of all
-//! pages, verdict, report      show a record on a page, and beside a prediction
+//! verdict, report      show a record beside a prediction
 //! commands     the command `lab`: runs an experiment, stores its record, shows it
 //! ```
 //!

@@ -7,7 +7,8 @@
 //! draw     a chart as SVG
 //! ```
 //!
-//! Each module uses only the modules above it in this list, and nothing here measures or reads a file.
+//! Each module uses only the modules above it in this list, and nothing here measures or reads a
+//! file.
 
 pub mod chart;
 pub mod draw;

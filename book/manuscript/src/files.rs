@@ -8,6 +8,10 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 
 /// Returns the paths of all files below `dir` whose names end in `.ending`, sorted.
+///
+/// # Errors
+///
+/// A directory cannot be read.
 pub fn files(dir: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut dirs = vec![dir.to_owned()];
@@ -27,7 +31,11 @@ pub fn files(dir: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Returns the time at which the file was last modified. The error names the file.
+/// Returns the time at which the file was last modified.
+///
+/// # Errors
+///
+/// The time cannot be read. The error names the file.
 pub fn modified(path: &Path) -> Result<SystemTime> {
     fs::metadata(path)
         .and_then(|file| file.modified())
@@ -37,6 +45,10 @@ pub fn modified(path: &Path) -> Result<SystemTime> {
 /// Returns the time of the latest change of a file below `dir`. Skips directories that hold no
 /// sources: the directory `except`, directories called `target`, and directories whose names begin
 /// with a dot.
+///
+/// # Errors
+///
+/// A directory or a file's time cannot be read.
 pub fn latest_change(dir: &Path, except: &Path) -> Result<SystemTime> {
     let mut latest = SystemTime::UNIX_EPOCH;
     for entry in
@@ -55,7 +67,11 @@ pub fn latest_change(dir: &Path, except: &Path) -> Result<SystemTime> {
     Ok(latest)
 }
 
-/// Reads a text file. The error names the file.
+/// Reads a text file.
+///
+/// # Errors
+///
+/// The file cannot be read, or is not UTF-8. The error names the file.
 pub fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
@@ -68,6 +84,10 @@ pub fn stem(path: &Path) -> &str {
 /// Replaces the file's content by `text`, atomically, and creates the file's directory if needed. A
 /// process that reads the file meanwhile, or after this process was killed, finds either the old
 /// text or the new text, never a part.
+///
+/// # Errors
+///
+/// The directory cannot be created, or the file cannot be written. The error names the file.
 pub fn replace(path: &Path, text: &str) -> Result<()> {
     let new = path.with_extension(format!("{}.new", std::process::id()));
     fs::create_dir_all(path.parent().unwrap_or(path))

@@ -149,7 +149,7 @@ pub(crate) const COLUMNS: usize = 88;
 
 /// Returns the width, in columns, of the widest line of `code`, without the indentation that all
 /// lines have in common.
-pub fn columns(code: &str) -> usize {
+pub(crate) fn columns(code: &str) -> usize {
     dedented(code).lines().map(|line| line.chars().count()).max().unwrap_or(0)
 }
 

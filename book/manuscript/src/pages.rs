@@ -43,7 +43,7 @@ impl Pages {
     ///
     /// # Errors
     ///
-    /// A page cannot be read.
+    /// SUMMARY.md or a page that it names cannot be read.
     pub fn read(src: &Path) -> Result<Pages> {
         let mut pages = Vec::new();
         for event in Parser::new(&read(&src.join("SUMMARY.md"))?) {

@@ -1,4 +1,4 @@
-//! A problem that the checks have found in a page.
+//! A problem that a check has found.
 
 use std::fmt;
 use std::path::Path;

@@ -78,6 +78,13 @@ pub struct Options {
     minutes: Option<usize>,
 }
 
+impl Options {
+    /// Returns whether `--minutes` was given. Such a run has as many idle connections as a full run.
+    pub fn is_long(&self) -> bool {
+        self.minutes.is_some()
+    }
+}
+
 #[derive(Serialize)]
 struct Row {
     server: &'static str,

@@ -110,13 +110,13 @@ impl Options {
         self.cells.is_empty() || self.cells.iter().any(|name| name == cell)
     }
 
-    /// Returns whether the rounds are those that the book shows.
+    /// Returns whether `--full` was given, which selects the rounds that the book shows.
     pub fn full(&self) -> bool {
         self.full
     }
 
     /// Returns the command that repeats the comparison.
-    fn command(&self) -> String {
+    fn command(&self, full: bool) -> String {
         let mut command = String::from("cargo run --release -- compare");
         for stage in &self.stages {
             command += &format!(" {stage}");
@@ -129,7 +129,7 @@ impl Options {
         for Entrant { name, .. } in &self.beside {
             command += &format!(" --beside {name}=…");
         }
-        command + if self.full { " --full" } else { "" }
+        command + if full { " --full" } else { "" }
     }
 }
 
@@ -198,8 +198,8 @@ struct Memory {
     bytes_each: f64,
 }
 
-/// Runs `lab compare`. With `--full` it compares all servers under every kind of load, and
-/// otherwise a few servers under two kinds of load.
+/// Runs `lab compare`. With `--full` it compares all servers under every kind of load, in more and
+/// longer rounds, and otherwise a few servers under two kinds of load.
 fn run(run: &Run<'_>) -> Result<Results> {
     let words = |words: &[&str]| words.iter().copied().map(str::to_owned).collect();
     let quick = Options {
@@ -231,7 +231,7 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     // would lose the new result.
     let earlier = Record::read(&run.paths.recorded(), name)?;
     raise_descriptor_limit();
-    let workload = if options.full { FULL } else { QUICK };
+    let workload = if run.full { FULL } else { QUICK };
     let mut remarks = Vec::new();
     let cores = Cores::of_this_process(&mut remarks);
     let site = site(run.paths)?;
@@ -274,7 +274,7 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     results.rows.extend(Results::new(&tables.memory, Vec::new())?.rows);
     let Tables { versions, remarks, failed, .. } = tables;
     results.notes = [vec![rounds], versions, remarks, failed].concat();
-    let command = options.command();
+    let command = options.command(run.full);
     let stored_as = Some(StoredAs { command, name, parameters: BTreeMap::new() });
     Ok(Results { stored_as, ..results })
 }

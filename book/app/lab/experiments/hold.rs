@@ -123,8 +123,9 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
             bail!("{server} lost {} ({errors:?})", counted(lost, "connection"));
         }
     }
+    let full = if run.full { " --full" } else { "" };
     let mut command =
-        format!("cargo run --release -- lab hold --connections {connections}");
+        format!("cargo run --release -- lab hold --connections {connections}{full}");
     if let Some(server) = one {
         command += &format!(" --server {server}");
     }

@@ -142,19 +142,21 @@ pub struct Results {
     pub parts: Vec<Part>,
     /// Remarks on the run, such as the versions of programs.
     pub notes: Vec<String>,
-    /// How the record is stored, if options of the experiment's own determined the run. `None`
-    /// stands for the command `lab EXPERIMENT`, the experiment's name and its parameters.
+    /// The command, the name and the parameters of the record, if the experiment's own options may
+    /// have changed them. `None` stands for the command `lab EXPERIMENT`, the experiment's name and
+    /// the values that its parameters have in a quick or a full run.
     pub stored_as: Option<StoredAs>,
 }
 
-/// What a record says of a run that options of the experiment's own determined.
+/// The command, the name and the parameters of a run's record, for a run with options that only its
+/// experiment has, such as `lab hold --connections N`.
 #[derive(Debug)]
 pub struct StoredAs {
     /// The command that repeats the run.
     pub command: String,
-    /// The name of the record.
+    /// The name of the record: NAME in target/lab/NAME.json.
     pub name: &'static str,
-    /// The values of the experiment's parameters.
+    /// The values of the experiment's parameters in the run, by the parameters' names.
     pub parameters: BTreeMap<String, Vec<usize>>,
 }
 

@@ -12,7 +12,7 @@ use crate::problem::Problem;
 
 /// Checks every SVG file below the directory `src`, and returns the problems found: ids in more
 /// than one figure, fixed colors, missing descriptions, and the like.
-pub fn check(src: &Path) -> Result<Vec<Problem>> {
+pub(super) fn check(src: &Path) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     let mut ids: BTreeMap<String, String> = BTreeMap::new();
     for path in files(src, "svg")? {

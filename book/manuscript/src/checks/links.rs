@@ -16,7 +16,7 @@ type Anchors<'a> = BTreeMap<&'a Path, BTreeSet<&'a str>>;
 
 /// Returns a problem for each broken link, and for each URL of another host that a browser would
 /// fetch, in the pages and style sheets below the directory `rendered`.
-pub fn check(rendered: &Path) -> Result<Vec<Problem>> {
+pub(super) fn check(rendered: &Path) -> Result<Vec<Problem>> {
     let below = |path: &Path| path.strip_prefix(rendered).unwrap_or(path).to_owned();
     let mut pages = BTreeMap::new();
     for path in files(rendered, "html")? {

@@ -1,13 +1,13 @@
-//! Checks of the pages. Each check returns a list of the problems that it has found; the book's tests
-//! require that the list is empty.
+//! Checks of the pages. Each check returns a list of the problems that it has found; the book's
+//! tests require that the list is empty.
 
-pub mod figures;
+mod figures;
 mod html;
-pub mod links;
+mod links;
 pub mod numbers;
 mod predictions;
 mod small;
-pub mod sources;
+mod sources;
 mod terminals;
 
 use std::path::Path;
@@ -17,8 +17,9 @@ use anyhow::Result;
 use crate::files::{files, read};
 use crate::problem::Problem;
 
-/// Returns all problems of the pages below `src`, which include sources of the checkout `checkout`,
-/// and the broken links of the book `rendered` from them.
+/// Returns a problem for each rule that a page or a figure below `src` breaks, for each line of the
+/// sources in `checkout` that the pages must show and do not, and for each broken link and each URL
+/// of another host in `rendered`, the book rendered from those pages.
 ///
 /// # Errors
 ///

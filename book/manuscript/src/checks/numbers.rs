@@ -46,6 +46,10 @@ static TAGS: LazyLock<Option<Regex>> =
 /// Returns a problem for each number with a unit of measurement that no mark `<!-- given -->`
 /// covers, in every page and every hand-drawn figure below `src`. Files in generated/ and
 /// transcripts/ are skipped, because the book's program writes them.
+///
+/// # Errors
+///
+/// A file or a directory cannot be read.
 pub fn check(src: &Path) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for path in files(src, "md")?.into_iter().chain(files(src, "svg")?) {

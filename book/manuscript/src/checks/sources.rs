@@ -14,7 +14,7 @@ use crate::problem::Problem;
 
 /// Returns a problem for each page that is not in SUMMARY.md, for each include that finds nothing,
 /// and for each piece of pasted code or output, in the Markdown files below `src`.
-pub fn check(src: &Path) -> Result<Vec<Problem>> {
+pub(super) fn check(src: &Path) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     let summary = read(&src.join("SUMMARY.md"))?;
     for path in files(src, "md")? {
