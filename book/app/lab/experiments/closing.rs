@@ -26,7 +26,7 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "closing",
     question: "One of several loops goes: which of the clients that wait does it take along?",
     predict: number(
-        "Four loops, each with a listener of its own, and four hundred clients who are connected, have sent their request, and wait to be accepted. One of the loops dies, and its listener is closed with it. How many of the clients are reset?",
+        "Four loops, each with a listener of its own, and four hundred clients that are connected, have sent their request, and wait to be accepted. One of the loops dies, and its listener is closed with it. How many of the clients are reset?",
         "clients",
         |record| record.figure(&[("listeners", "`each`"), ("loops", "4")], "reset"),
     ),

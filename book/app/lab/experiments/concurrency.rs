@@ -32,7 +32,7 @@ const WARM_UP: Duration = Duration::from_millis(100);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "concurrency",
-    question: "All servers, from one client to ten thousand: who still answers, and at what cost?",
+    question: "All servers, from one client to ten thousand: which still answer, and at what cost?",
     predict: curve(
         "All clients together ask two thousand times a second, whether they are one or ten thousand. How much processor time does a request cost poll, with more and more of them?",
         "concurrency-steady",
@@ -82,7 +82,7 @@ enum Manner {
 impl fmt::Display for Manner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Manner::Busy => "who ask all the time",
+            Manner::Busy => "that ask all the time",
             Manner::Steady => "mostly silent",
             Manner::Each => "a connection for each request",
         })
@@ -240,7 +240,7 @@ impl Tables<'_> {
         let labels = Labels {
             title: "Processor time a request, when most clients are silent",
             description: "Six lines over the number of clients. That of spin is high from the beginning. Those of select and poll rise with the clients; those of fork, thread and epoll stay low.",
-            x: "clients, who ask 2,000 times a second in all",
+            x: "clients, which send 2,000 requests a second in all",
             y: "µs of processor time a request",
         };
         let line = |server: &&str| {

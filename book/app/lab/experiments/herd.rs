@@ -18,7 +18,7 @@ static REPEATS: Parameter = parameter("repeats", &[3], &[5]);
 static CLIENTS: Parameter = parameter("clients", &[400], &[800]);
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "herd",
-    question: "Several loops wait for clients: who gets one, and how many are woken for it?",
+    question: "Several loops wait for clients: which loop gets one, and how many are woken for it?",
     predict: choice(
         "Eight loops are asleep, all on one listener, with EPOLLEXCLUSIVE. Clients come one at a time. Who gets them?",
         &[
