@@ -299,9 +299,7 @@ fn everything_can_be_reached_without_a_mouse(browser: &Browser) {
     // scrolled to its end.
     let goes_on = format!("{wide}.classList.contains('more')");
     browser.wait_until(&format!("return {goes_on}"));
-    browser.run(&format!("{wide}.focus()"));
-    browser.press(&[RIGHT]);
-    browser.wait_until(&format!("return {wide}?.scrollLeft > 0"));
+    browser.press_in(wide, RIGHT, &format!("return {wide}?.scrollLeft > 0"));
     browser.run(&format!("{wide}.scrollLeft = 10_000"));
     browser.wait_until(&format!("return !{goes_on}"));
     browser.run("document.activeElement.blur()");

@@ -132,19 +132,20 @@ impl Server {
     }
 
     /// Returns the arguments of a server that takes the contract's options, and the command
-    /// that starts it by hand.
+    /// that starts it by hand. The kernel chooses the port, unless the options have `listen`.
     fn arguments(
         program: &Program,
         root: &Path,
         options: Options<'_>,
     ) -> (Vec<String>, String) {
-        let mut args = vec!["--listen".to_owned(), "127.0.0.1:0".to_owned()];
-        args.extend(["--root".to_owned(), root.display().to_string()]);
-        args.extend(
-            options
-                .iter()
-                .flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]),
-        );
+        let root = root.display().to_string();
+        let mut all = vec![("root", root.as_str())];
+        if !options.iter().any(|(name, _)| *name == "listen") {
+            all.insert(0, ("listen", "127.0.0.1:0"));
+        }
+        all.extend(options);
+        let named = |(name, value): (&str, &str)| [format!("--{name}"), value.to_owned()];
+        let args: Vec<String> = all.into_iter().flat_map(named).collect();
         let by_hand = format!("{} {}", program.command, args.join(" "))
             .replace("127.0.0.1:0", "127.0.0.1:8080");
         (args, by_hand)

@@ -160,6 +160,22 @@ impl Browser {
         self.post("actions", &json!({"actions": [keyboard]}));
     }
 
+    /// Focuses the element that the JavaScript expression `element` returns and presses `key`, again
+    /// and again until the script returns true. On a busy machine, a key may arrive before the focus
+    /// has moved.
+    ///
+    /// # Panics
+    ///
+    /// The script has not returned true within a minute.
+    pub(crate) fn press_in(&self, element: &str, key: &str, script: &str) {
+        let is_true = wait(|| {
+            self.run(&format!("{element}?.focus()"));
+            self.press(&[key]);
+            (self.run(script) == true).then_some(())
+        });
+        is_true.unwrap_or_else(|| panic!("does not become true: {script}"));
+    }
+
     /// Enables scripts on the pages opened from now on if `run` is true, and otherwise disables
     /// them.
     pub(crate) fn scripts(&self, run: bool) {

@@ -10,6 +10,7 @@ use crate::case::{Case, Need, case};
 use crate::cases::many::hold;
 use crate::ctx::{Ctx, echo, get, get_and_close};
 use crate::fixture::{generated, pattern, variant};
+use crate::port::free_port;
 use crate::proc;
 use crate::response::Response;
 use crate::rlimits::Rlimits;
@@ -219,7 +220,11 @@ pub(super) const CASES: &[Case] = &[
         "socket(7), SO_REUSEADDR",
         "The server can be restarted on its port immediately, though old connections are still in TIME_WAIT",
         |ctx| {
-            let path = binary(ctx.target)?.path.clone();
+            binary(ctx.target)?; // only a program's own options name its address
+            // While no server listens on it, the kernel may give a port of its ephemeral range to any
+            // client or server. So the port is one below that range.
+            let address = format!("127.0.0.1:{}", free_port()?);
+            ctx.serve(&[("listen", &address)])?;
             let mut client = ctx.client()?;
             // The server closes the connection first, so that the connection is in the state
             // TIME_WAIT on the server's port.
@@ -227,25 +232,9 @@ pub(super) const CASES: &[Case] = &[
             client.response()?.is(200)?;
             client.assert_closed()?;
             client.close();
-            let address = ctx.server()?.address.to_string();
             ctx.server()?.signal(Signal::SIGTERM)?;
             ctx.server()?.wait()?;
-            ctx.forget_server();
-            let mut again = std::process::Command::new(path);
-            again.args(["--listen", &address, "--root", &ctx.root.display().to_string()]);
-            let mut again = crate::server::Server::spawn(again, String::new(), true)?;
-            ctx.poll_until("a second server that listens on the same port", |_| {
-                if again.stdout().contains("listening on") {
-                    return Ok(Ok(()));
-                }
-                match again.exited() {
-                    Some(_) => {
-                        let status = again.wait()?;
-                        Err(Abort::fail("the second server starts", format!("{status}: {}", again.stderr())))
-                    }
-                    None => Ok(Err("no line on standard output yet".to_owned())),
-                }
-            })
+            ctx.serve(&[("listen", &address)])
         },
     )
     .needs(PROCESS),
