@@ -343,10 +343,11 @@ pub fn write(directory: &Path, files: &Files) -> anyhow::Result<()> {
 pub fn lock(directory: &Path) -> anyhow::Result<()> {
     let lock = read(&checkout().join("Cargo.lock"))?;
     fs::write(directory.join("Cargo.lock"), lock)?;
-    // `cargo metadata` removes from the lock file the packages that this crate does not use.
-    let mut metadata = Command::new(work::cargo());
-    metadata.current_dir(directory).args(["metadata", "--offline", "--format-version=1"]);
-    work::output(&mut metadata).context("cargo cannot resolve the libraries").map(drop)
+    // `cargo tree` removes from the lock file the packages that this crate does not use. Unlike
+    // `cargo metadata`, it needs no library that only other systems have.
+    let mut tree = Command::new(work::cargo());
+    tree.current_dir(directory).args(["tree", "--offline", "--depth=0"]);
+    work::output(&mut tree).context("cargo cannot resolve the libraries").map(drop)
 }
 
 /// Formats the sources in a directory, if rustfmt is installed. Module paths in a learner's files
