@@ -96,9 +96,11 @@ fn all() -> Option<impl Iterator<Item = (u32, Stat)>> {
     Some(pids.filter_map(|pid| Some((pid, stat_of(pid)?))))
 }
 
-/// Returns whether a process is stopped (SIGSTOP), or `None` if `/proc` does not report it.
+/// Returns whether every thread of a process is stopped (SIGSTOP), or `None` if `/proc` does not
+/// report the process. On a busy machine the main thread can be stopped while another thread still
+/// takes an event from the kernel.
 pub fn stopped(pid: u32) -> Option<bool> {
-    stat_of(pid).map(|stat| stat.state == 'T')
+    Some(thread_stats(pid)?.all(|stat| stat.state == 'T'))
 }
 
 /// A process and the children that it had at one moment. Finding the children means reading a file
@@ -128,9 +130,14 @@ impl Family {
 }
 
 fn any_thread_runs(pid: u32) -> Option<bool> {
+    Some(thread_stats(pid)?.any(|stat| stat.state == 'R'))
+}
+
+/// Returns the columns of the `stat` file of each thread of a process, or `None` if `/proc` does not
+/// report the process. A thread that has ended meanwhile is left out.
+fn thread_stats(pid: u32) -> Option<impl Iterator<Item = Stat>> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
-    let mut stats = tasks.filter_map(|task| stat(&task.path().join("stat")));
-    Some(stats.any(|stat| stat.state == 'R'))
+    Some(tasks.filter_map(|task| stat(&task.path().join("stat"))))
 }
 
 /// Returns the resident anonymous memory of a process and its children in KiB, or `None` if `/proc`
