@@ -1,6 +1,8 @@
 //! The memory that open connections need if their clients are idle, do not read, or only announce
 //! content.
 
+use nix::sys::resource::rlim_t;
+
 use super::known;
 use crate::case::Kind::Security;
 use crate::case::{Case, Need, case};
@@ -75,7 +77,7 @@ pub(super) const CASES: &[Case] = &[
         if !matches!(ctx.profile.model, Model::Events { .. } | Model::Spinning | Model::Coroutines) {
             return ctx.assert_healthy();
         }
-        require_descriptors(CROWD as u64)?;
+        require_descriptors(CROWD as rlim_t)?;
         let grown = growth(ctx, CROWD, &get("/plaintext"))?;
         let most = CROWD as u64; // 1 KiB per client; the book's servers need an eighth of that
         ensure(grown < most, format!("less than {most} KiB more with {CROWD} such clients"), format!("{grown} KiB more"))
