@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use tempfile::tempdir;
 
 fn book() -> Command {
+    crate::normalized(); // before the handler of SIGCHLD that the timeout installs
     let mut command = Command::new(cargo_bin!("book"));
     command.timeout(Duration::from_secs(300)); // rendering on a busy machine included
     command

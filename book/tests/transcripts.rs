@@ -8,7 +8,6 @@ use std::thread;
 use book::paths::Paths;
 use book::scenario::Scenario;
 use book::transcripts::{compare, play, scenarios};
-use client_suite::environment::normalize;
 
 /// The number of scenarios that are played at the same time. It may exceed the machine's number of
 /// cores, because a scenario mostly waits.
@@ -25,7 +24,7 @@ fn transcripts_show_the_output_of_today() {
         return;
     }
     // The output must not depend on state that the test has inherited, such as an ignored signal.
-    normalize().expect("a normalized environment");
+    crate::normalized();
     let wrong = Mutex::new(Vec::new());
     let queue =
         Mutex::new(scenarios(&paths).expect("the scenarios can be read").into_iter());

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use client_suite::environment::normalize;
 use serde_json::{Value, json};
 use served::Served;
 use tempfile::TempDir;
@@ -68,9 +67,8 @@ impl Browser {
         let driver = installed(&["chromedriver"])?;
         let browser =
             installed(&["chromium", "chromium-browser", "google-chrome", "chrome"])?;
-        // `normalize` raises the limit on descriptors: with few descriptors a browser's pages
-        // crash.
-        normalize().expect("a normalized environment");
+        // It raises the limit on descriptors: with few descriptors a browser's pages crash.
+        crate::normalized();
         let (driver, port) = (0..5)
             .find_map(|_| start_driver(&driver))
             .expect("chromedriver starts and says its port");
