@@ -155,29 +155,36 @@ impl Client {
     }
 
     /// Waits until the server has read everything that was sent, so that its next read begins
-    /// exactly at the bytes sent next. Gives up after half a second.
-    pub fn wait_until_read(&self) {
+    /// exactly at the bytes sent next. Gives up after half a second. Returns whether the server has
+    /// read everything; always `true` where the system does not tell.
+    pub fn wait_until_read(&self) -> bool {
         self.log.add(&self.name, EventKind::WaitedUntilRead);
         let start = Instant::now();
         // The wait is limited, because a server may have a reason to leave bytes unread, for
         // example that it is busy with other clients.
         while start.elapsed() < Duration::from_millis(500) {
             match crate::receive_queue::unread_by_peer(&self.stream) {
-                Some(0) => return,
+                Some(0) => return true,
                 Some(_) => std::thread::sleep(Duration::from_micros(200)),
-                None => return std::thread::sleep(Duration::from_millis(3)),
+                None => {
+                    std::thread::sleep(Duration::from_millis(3));
+                    return true;
+                }
             }
         }
+        false
     }
 
-    /// Sends the pieces, and waits after each piece until the server has read it.
+    /// Sends the pieces, and waits after each piece until the server has read it. If the server leaves
+    /// one unread, it is not given time for the pieces behind it.
     pub fn send_in_pieces<'a>(
         &mut self,
         pieces: impl IntoIterator<Item = &'a [u8]>,
     ) -> Verdict {
+        let mut reads = true;
         for piece in pieces {
             self.send(piece)?;
-            self.wait_until_read();
+            reads = reads && self.wait_until_read();
         }
         Ok(())
     }
