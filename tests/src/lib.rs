@@ -54,7 +54,7 @@ use wrappers::Wrappers;
 
 /// The number of cases that run at the same time: much larger than the number of processors,
 /// because most cases wait for a deadline or a process.
-const CASES_AT_ONCE: usize = 64;
+const CASES_AT_ONCE: usize = 128;
 
 /// Runs the suite as a chapter's test binary.
 ///
@@ -131,18 +131,18 @@ fn run(
 /// Orders trials (named tests), each given with its duration in seconds and its index. The threads
 /// that run the trials take them in this order.
 ///
-/// Trials of one second or more mostly wait. They come longest first, so that no long one still runs
-/// when all other trials have ended. The shorter trials are spread evenly between them, so that the
-/// processors have work from the first second to the last. Trials with the same duration and index
+/// Trials of one second or more mostly wait. They come longest first, and are spread evenly between
+/// the first half of the shorter trials: the processors have work from the first second on, and no
+/// long trial still runs when all other trials have ended. Trials with the same duration and index
 /// (one case on several servers) are neighbors.
 pub fn waits_spread(mut trials: Vec<(u8, usize, Trial)>) -> Vec<Trial> {
     trials.sort_by_key(|&(seconds, index, _)| (Reverse(seconds), index));
     let split = trials.partition_point(|&(seconds, ..)| seconds > 0);
     let quick = trials.split_off(split);
     let (waits, rest) = (trials.len(), quick.len());
-    // The positions i / waits and i / rest are fractions of the whole; both are multiplied by
+    // The positions i / waits / 2 and i / rest are fractions of the whole; both are multiplied by
     // waits * rest.
-    let waiting = trials.into_iter().enumerate().map(|(i, trial)| (i * rest, trial));
+    let waiting = trials.into_iter().enumerate().map(|(i, trial)| (i * rest / 2, trial));
     let quick = quick.into_iter().enumerate().map(|(i, trial)| (i * waits, trial));
     let mut all: Vec<_> = waiting.chain(quick).collect();
     all.sort_by_key(|&(position, _)| position);

@@ -55,10 +55,10 @@ fn profile_for(events: bool, case: &Case) -> ServerProfile {
     ServerProfile { model, ..PROFILE }
 }
 
-/// The suite's timeout while mutants are judged: many mutants hang, and only the timeout catches
+/// The suite's timeout while mutants are judged, in seconds: many mutants hang, and only the timeout catches
 /// these. Too short a timeout could catch a mutant for the wrong reason, but cannot fail the
 /// correct server, which is judged with the suite's own timeout.
-const TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: u8 = 5;
 
 fn main() -> ExitCode {
     match run(Arguments::from_args()) {
@@ -80,18 +80,20 @@ fn run(mut arguments: Arguments) -> io::Result<bool> {
     // mutant that hangs uses no processor time.
     arguments.test_threads.get_or_insert(96);
     let recorded = Arc::new(Recorded::open()?);
-    // The mutants are judged before the correct server because they take longest: many of them hang
-    // until the timeout.
     let mut trials = broken(&wrappers, &root, &recorded)?;
     trials.extend(correct(&wrappers, &root)?);
-    let conclusion = libtest_mimic::run(&arguments, trials);
+    let conclusion = libtest_mimic::run(&arguments, waits_spread(trials));
     recorded.save()?;
     Ok(!conclusion.has_failed())
 }
 
-/// Returns the trials of the correct server, which must pass every case. The cases of the course's
-/// projects are included, which proves that each project can be done.
-fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Trial>> {
+/// Returns the trials of the correct server, which must pass every case, each with its duration in
+/// seconds and its index. The cases of the course's projects are included, which proves that each
+/// project can be done.
+fn correct(
+    wrappers: &Wrappers,
+    root: &Arc<DocumentRoot>,
+) -> io::Result<Vec<(u8, usize, Trial)>> {
     let threads = wrappers.create("correct", PROGRAM, "")?;
     let events = wrappers.create("correct-events", PROGRAM, "--events")?;
     let trial =
@@ -137,16 +139,16 @@ fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Tria
     let by_events = all(true)
         .filter(event_cases)
         .map(|case| trial("correct-events", &events, true, case));
-    Ok(waits_spread(by_threads.chain(by_events).collect()))
+    Ok(by_threads.chain(by_events).collect())
 }
 
-/// Returns a trial for each mutant. It passes if the mutant fails the case that the table of
-/// mutants names for it.
+/// Returns a trial for each mutant, with its duration in seconds and its index. It passes if the
+/// mutant fails the case that the table of mutants names for it.
 fn broken(
     wrappers: &Wrappers,
     root: &Arc<DocumentRoot>,
     recorded: &Arc<Recorded>,
-) -> io::Result<Vec<Trial>> {
+) -> io::Result<Vec<(u8, usize, Trial)>> {
     let all = cases::with_projects();
     let trial = |(index, mutant): (usize, &'static Mutant)| {
         let events = if is_event_driven(mutant) { "--events " } else { "" };
@@ -157,7 +159,8 @@ fn broken(
         let trial = Trial::test(format!("mutant::{}", mutant.name), move || {
             caught(mutant, case, binary, &root.path, &recorded)
         });
-        Ok((case.map_or(0, |case| case.seconds), index, trial))
+        // Many mutants hang until the timeout, so each counts as a long trial.
+        Ok((case.map_or(TIMEOUT, |case| case.seconds.max(TIMEOUT)), index, trial))
     };
     let nothing_stale = {
         let recorded = Arc::clone(recorded);
@@ -171,8 +174,10 @@ fn broken(
     let nothing_stale = Trial::test("recorded::nothing_stale", nothing_stale);
     let environment =
         Trial::test("recorded::same_in_another_environment", recorded::environment::same);
-    let trials: io::Result<_> = MUTATIONS.iter().enumerate().map(trial).collect();
-    Ok(waits_spread(trials?).into_iter().chain([nothing_stale, environment]).collect())
+    let trials: io::Result<Vec<_>> = MUTATIONS.iter().enumerate().map(trial).collect();
+    let mut trials = trials?;
+    trials.extend([nothing_stale, environment].map(|trial| (0, usize::MAX, trial)));
+    Ok(trials)
 }
 
 /// Judges a mutant by its case, and compares the failure with the recorded text.
@@ -199,7 +204,7 @@ fn caught(
     for number in 1..=ATTEMPTS {
         let profile = profile_for(is_event_driven(mutant), &case);
         let judge = || judge(&case, &profile, &target, root, Strictness::Contract);
-        match with_timeout(TIMEOUT, judge) {
+        match with_timeout(Duration::from_secs(TIMEOUT.into()), judge) {
             Outcome::Passed => {}
             Outcome::Failed(failure) => {
                 match recorded.compare(mutant, &failure.to_string()) {

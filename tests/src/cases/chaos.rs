@@ -124,5 +124,6 @@ pub(super) const CASES: &[Case] = &[case(
     },
 )
 .clients(500)
+.lasts(2)
 .needs(&[Need::Process, Need::Many, Need::Plaintext, Need::Echo, Need::Bytes, Need::Sleep, Need::Stats])
 .may_log()];
