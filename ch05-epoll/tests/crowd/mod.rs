@@ -2,6 +2,7 @@
 //! stays.
 
 use ch01_blocking::server::program::raise_descriptor_limit;
+use nix::sys::socket::{setsockopt, sockopt};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -51,6 +52,9 @@ impl Server {
 
 fn ask(address: &str, target: &str) -> io::Result<TcpStream> {
     let mut client = TcpStream::connect(address)?;
+    // With the usual buffers the kernel would hold four megabytes for each client that does not
+    // read: so much in all that it drops segments of other programs' connections (tcp(7), tcp_mem).
+    setsockopt(&client, sockopt::RcvBuf, &4096)?;
     write!(client, "GET {target} HTTP/1.1\r\nHost: test\r\n\r\n")?;
     Ok(client)
 }
