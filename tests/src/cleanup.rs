@@ -1,6 +1,9 @@
 //! Kills the servers under test when the suite is interrupted.
 
-use std::sync::{Mutex, PoisonError};
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -8,9 +11,17 @@ use nix::unistd::Pid;
 /// The process groups of all running servers.
 static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// Adds a server's process group to the groups that an interrupt kills.
-pub(crate) fn register(group: Pid) {
+/// Held for reading while a server is started and its group is added, and for writing by an
+/// interrupt.
+static STARTING: RwLock<()> = RwLock::new(());
+
+/// Starts a server in a process group of its own, which an interrupt kills.
+pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
+    let _starting = STARTING.read().unwrap_or_else(PoisonError::into_inner);
+    let child = command.process_group(0).spawn()?;
+    let group = Pid::from_raw(child.id().cast_signed());
     GROUPS.lock().unwrap_or_else(PoisonError::into_inner).push(group);
+    Ok(child)
 }
 
 /// Removes a process group, whose server has been reaped, from the groups that an interrupt kills.
@@ -18,19 +29,20 @@ pub(crate) fn unregister(group: Pid) {
     GROUPS.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| *other != group);
 }
 
-/// Installs a handler of SIGINT that kills all running servers and then ends this process.
+/// Installs a handler of SIGINT, SIGTERM and SIGHUP that kills all running servers and then ends
+/// this process.
 ///
 /// # Errors
 ///
 /// Fails if a handler is already installed.
 pub fn on_interrupt() -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(|| {
+        // This process exits with the lock, so no server is started in the meantime.
+        let _starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
         let groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
         for group in groups.iter() {
             let _ = killpg(*group, Signal::SIGKILL);
         }
-        // The lock on the groups is still held, so no server can be started before this process
-        // exits.
         std::process::exit(130);
     })
 }

@@ -2,7 +2,7 @@
 //! reaps it.
 
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::thread;
@@ -197,15 +197,10 @@ impl Server {
         keep_stdout: bool,
         stderr_of: impl FnOnce(ChildStderr) -> Output,
     ) -> CaseResult<Self> {
-        command
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = cleanup::spawn(&mut command).map_err(|error| {
             Abort::fail("the server starts", format!("{by_hand}: {error}"))
         })?;
-        cleanup::register(Pid::from_raw(child.id().cast_signed()));
         let stdout = child.stdout.take().map(|pipe| Output::capture(pipe, keep_stdout));
         let stderr = child.stderr.take().map(stderr_of);
         let (stdout, stderr) = (stdout.unwrap_or_default(), stderr.unwrap_or_default());

@@ -211,3 +211,49 @@ fn every_server_of_the_book_has_its_file() {
         assert!(top.join(file).is_file(), "{}: {file}", profile.name);
     }
 }
+
+/// Returns whether a process runs whose command line contains `text`.
+#[cfg(target_os = "linux")]
+fn runs(text: &str) -> bool {
+    let all = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let mut lines =
+        all.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.any(|line| String::from_utf8_lossy(&line).contains(text))
+}
+
+// An interrupt often comes while a server is being started. Every server here closes each
+// connection, so cases end at once and servers are started all the time.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_leaves_no_server() {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().expect("a directory");
+    let script = directory.path().join("server");
+    let text =
+        format!("#!/bin/sh\necho listening on http://{}\nsleep 1000\n", serve(drop));
+    std::fs::write(&script, text).expect("a script");
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).expect("a mode");
+    let name = format!("/bin/sh\0{}", script.display());
+    for _ in 0..5 {
+        let mut suite = Command::new(env!("CARGO_BIN_EXE_client-suite"))
+            .args(["check", "--timeout", "1", "--jobs", "32", "--bin"])
+            .arg(&script)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("the suite runs");
+        while !runs(&name) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let id = i32::try_from(suite.id()).expect("a process ID");
+        kill(Pid::from_raw(id), Signal::SIGINT).expect("a signal");
+        assert_eq!(suite.wait().expect("its status").code(), Some(130));
+        let start = std::time::Instant::now();
+        while runs(&name) {
+            assert!(start.elapsed() < Duration::from_secs(30), "a server runs on");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
