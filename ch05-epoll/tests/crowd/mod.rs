@@ -2,9 +2,12 @@
 //! stays.
 
 use ch01_blocking::server::program::raise_descriptor_limit;
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, connect, setsockopt, socket, sockopt,
+};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddrV4, TcpStream};
+use std::os::fd::AsRawFd as _;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -50,11 +53,16 @@ impl Server {
     }
 }
 
-fn ask(address: &str, target: &str) -> io::Result<TcpStream> {
-    let mut client = TcpStream::connect(address)?;
-    // With the usual buffers the kernel would hold four megabytes for each client that does not
-    // read: so much in all that it drops segments of other programs' connections (tcp(7), tcp_mem).
-    setsockopt(&client, sockopt::RcvBuf, &4096)?;
+fn ask(address: SocketAddrV4, target: &str) -> io::Result<TcpStream> {
+    let socket =
+        socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    // A segment on the loopback interface holds 64 KiB, and the kernel gives the server a send
+    // buffer for tens of segments. With segments of this size, the kernel would hold four megabytes
+    // for each client that does not read: so much in all that it drops segments of other programs'
+    // connections (tcp(7), tcp_mem).
+    setsockopt(&socket, sockopt::TcpMaxSeg, &1000)?;
+    connect(socket.as_raw_fd(), &SockaddrIn::from(address))?;
+    let mut client = TcpStream::from(socket);
     write!(client, "GET {target} HTTP/1.1\r\nHost: test\r\n\r\n")?;
     Ok(client)
 }
@@ -74,21 +82,22 @@ pub(crate) fn memory_goes_back(program: &str, options: &[&str]) -> io::Result<()
     let mut line = String::new();
     let output = server.0.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
     BufReader::new(output).read_line(&mut line)?;
-    let address = line.trim().rsplit('/').next().unwrap_or_default().to_owned();
+    let address = line.trim().rsplit('/').next().unwrap_or_default();
+    let address = address.parse().map_err(io::Error::other)?;
     let mut crowd = Vec::new();
     let mut stays = Vec::new();
     for n in 0..IDLE + NEVER_READ {
         if n % (IDLE / NEVER_READ + 1) == 0 {
-            crowd.push(ask(&address, "/bytes/1000000000")?);
+            crowd.push(ask(address, "/bytes/1000000000")?);
         } else {
-            let mut idle = ask(&address, "/plaintext")?;
+            let mut idle = ask(address, "/plaintext")?;
             idle.read_exact(&mut [0; 64])?;
             crowd.push(idle);
         }
     }
     // This client's connection is allocated last and stays busy: while its memory is in use, the
     // heap cannot shrink from its top.
-    stays.push(ask(&address, "/bytes/1000000000")?);
+    stays.push(ask(address, "/bytes/1000000000")?);
     server.memory_becomes("much", |kib| kib > MUCH)?;
     drop(crowd);
     server.memory_becomes("little", |kib| kib < LITTLE)
