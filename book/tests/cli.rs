@@ -98,13 +98,11 @@ fn the_book_and_the_servers_have_ports_of_their_own() {
 #[cfg(target_os = "linux")]
 #[test]
 fn open_opens_the_page_that_is_served() {
-    use std::os::unix::fs::PermissionsExt as _;
     let dir = tempdir().expect("a directory");
     let (browser, opened) = (dir.path().join("xdg-open"), dir.path().join("opened"));
     let script =
         format!("#!/bin/sh\necho \"$1\" > {0}.new && mv {0}.new {0}\n", opened.display());
-    fs::write(&browser, script).expect("a script");
-    fs::set_permissions(&browser, fs::Permissions::from_mode(0o755)).expect("a program");
+    client_suite::wrappers::write_script(&browser, &script).expect("a script");
     let path =
         format!("{}:{}", dir.path().display(), std::env::var("PATH").expect("a path"));
     let turn = turn_to_render();

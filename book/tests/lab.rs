@@ -16,6 +16,7 @@ use book::checks;
 use book::lab::{self, Form};
 use book::paths::Paths;
 use book::servers;
+use client_suite::wrappers::write_script;
 use figures::chart::Kind;
 use manuscript::checks::numbers;
 use manuscript::files::files;
@@ -383,7 +384,6 @@ fn an_experiment_that_is_stopped_in_the_middle_leaves_no_process_behind() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_that_is_stopped_while_a_server_is_built_ends_cargo_and_its_compilers() {
-    use std::os::unix::fs::PermissionsExt;
     let dir = copy();
     // The run has to build its server, because the copied program is in a directory without
     // servers. The build never finishes, because a script that sleeps takes the place of cargo.
@@ -395,8 +395,7 @@ fn a_run_that_is_stopped_while_a_server_is_built_ends_cargo_and_its_compilers() 
     let cp = Command::new("cp").arg(cargo_bin!("book")).arg(&program).status();
     assert!(cp.expect("cp").success());
     let cargo = dir.path().join("cargo");
-    fs::write(&cargo, "#!/bin/sh\nsleep 1000 & sleep 1000\n").expect("a script");
-    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("a mode");
+    write_script(&cargo, "#!/bin/sh\nsleep 1000 & sleep 1000\n").expect("a script");
     let mut child = run_in_group(&program, &dir, "slow-client", Some(&cargo));
     let (input, group) = (child.stdin.take(), child.id());
     while members(group).len() < 4 {

@@ -54,7 +54,7 @@ use wrappers::Wrappers;
 
 /// The number of cases that run at the same time: much larger than the number of processors,
 /// because most cases wait for a deadline or a process.
-const CASES_AT_ONCE: usize = 128;
+const CASES_AT_ONCE: usize = 64;
 
 /// Runs the suite as a chapter's test binary.
 ///

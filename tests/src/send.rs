@@ -175,8 +175,8 @@ impl Client {
         false
     }
 
-    /// Sends the pieces, and waits after each piece until the server has read it. If the server leaves
-    /// one unread, it is not given time for the pieces behind it.
+    /// Sends the pieces, and waits after each piece until the server has read it. If the server
+    /// leaves one unread, it is not given time for the pieces behind it.
     pub fn send_in_pieces<'a>(
         &mut self,
         pieces: impl IntoIterator<Item = &'a [u8]>,

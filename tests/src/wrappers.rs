@@ -5,6 +5,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -26,10 +27,6 @@ impl Wrappers {
 
     /// Creates a script `name` that runs a copy of `program` with `arguments`. Returns the script's
     /// path.
-    ///
-    /// All scripts must be created before the first one is started: a child that is being
-    /// forked inherits the descriptor of a script still open for writing, and executing that
-    /// script then fails with ETXTBSY.
     pub fn create(
         &self,
         name: &str,
@@ -39,7 +36,7 @@ impl Wrappers {
         let file = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
         let copy = self.directory.path().join(format!("{file}-copy"));
         if !copy.exists() {
-            fs::copy(program, &copy)?;
+            run(Command::new("cp").arg(program).arg(&copy))?; // for the reason of write_script
         }
         let path = self.directory.path().join(name);
         let copy = copy.display();
@@ -48,8 +45,29 @@ impl Wrappers {
         let script = format!(
             "#!/bin/sh\nunset RUST_BACKTRACE RUST_LIB_BACKTRACE LD_LIBRARY_PATH\nexec '{copy}' {arguments} \"$@\"\n"
         );
-        fs::write(&path, script)?;
-        fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+        write_script(&path, &script)?;
         Ok(path)
+    }
+}
+
+/// Writes an executable script with the content `text`.
+///
+/// Another process writes it. If this process did, a child that another thread forks at that moment
+/// would inherit the descriptor, and a script that is open for writing cannot be executed
+/// (execve(2), ETXTBSY).
+///
+/// # Errors
+///
+/// Fails if sh(1) does not start, or cannot write the file.
+pub fn write_script(path: &Path, text: &str) -> io::Result<()> {
+    let write = r#"printf %s "$2" >"$1" && chmod 755 "$1""#;
+    run(Command::new("sh").args(["-c", write, "sh"]).arg(path).arg(text))
+}
+
+fn run(command: &mut Command) -> io::Result<()> {
+    let status = command.status()?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(io::Error::other(format!("{command:?}: {status}"))),
     }
 }

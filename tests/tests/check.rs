@@ -228,13 +228,11 @@ fn runs(text: &str) -> bool {
 fn an_interrupt_leaves_no_server() {
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
-    use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().expect("a directory");
     let script = directory.path().join("server");
     let text =
         format!("#!/bin/sh\necho listening on http://{}\nsleep 1000\n", serve(drop));
-    std::fs::write(&script, text).expect("a script");
-    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).expect("a mode");
+    client_suite::wrappers::write_script(&script, &text).expect("a script");
     let name = format!("/bin/sh\0{}", script.display());
     for _ in 0..5 {
         let mut suite = Command::new(env!("CARGO_BIN_EXE_client-suite"))

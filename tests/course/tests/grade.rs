@@ -13,6 +13,7 @@ use std::process::Command;
 use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::{Context as _, ensure};
+use client_suite::wrappers::write_script;
 use course::ladder::read;
 use serde_json::Value;
 
@@ -494,8 +495,7 @@ fn files_of_users_that_the_suite_has_chosen_are_deleted() -> anyhow::Result<()> 
          cases = [\"resources::start_with_few_threads\"]\n",
     )?;
     let stray = format!("/var/tmp/course-other-{}", std::process::id());
-    fs::write(&server, format!("#!/bin/sh\nid -u > {stray}-$$\n: > {stray}\n"))?;
-    fs::set_permissions(&server, PermissionsExt::from_mode(0o755))?;
+    write_script(&server, &format!("#!/bin/sh\nid -u > {stray}-$$\n: > {stray}\n"))?;
     let mut command = Command::new(COURSE);
     command.arg("grade").arg(&plan).arg("--bin").arg(&server);
     let output = command.args(["--user", &(users() + 10).to_string()]).output()?;

@@ -55,8 +55,8 @@ fn profile_for(events: bool, case: &Case) -> ServerProfile {
     ServerProfile { model, ..PROFILE }
 }
 
-/// The suite's timeout while mutants are judged, in seconds: many mutants hang, and only the timeout catches
-/// these. Too short a timeout could catch a mutant for the wrong reason, but cannot fail the
+/// The suite's timeout while mutants are judged, in seconds: many mutants hang, and only the timeout
+/// catches these. Too short a timeout could catch a mutant for the wrong reason, but cannot fail the
 /// correct server, which is judged with the suite's own timeout.
 const TIMEOUT: u8 = 5;
 

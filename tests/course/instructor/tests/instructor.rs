@@ -2,8 +2,7 @@
 //! cases do not detect the crate's mutants, and a hunt is graded by whether the student's client
 //! recognizes the mutant.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -12,7 +11,7 @@ use client_suite::cases;
 use client_suite::judge::{DocumentRoot, Outcome, Strictness, judge};
 use client_suite::profile::UNKNOWN;
 use client_suite::target::Target;
-use client_suite::wrappers::Wrappers;
+use client_suite::wrappers::{Wrappers, write_script};
 use course::hunt::{self, Den};
 use tempfile::TempDir;
 
@@ -31,8 +30,7 @@ case $answer in *two.) exit 0;; *) exit 1;; esac
 fn client(text: &str) -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("client");
-    fs::write(&path, text).expect("a script");
-    fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("an executable");
+    write_script(&path, text).expect("a script");
     (directory, path)
 }
 
@@ -175,7 +173,7 @@ fn the_cases_are_added_and_tell_the_mutants_apart() {
                 judge(case, &UNKNOWN, &target, &root.path, Strictness::Contract);
             let caught = matches!(outcome, Outcome::Failed(_));
             let should = name == "birch" && case.name == "a_thousand_and_one";
-            assert_eq!(caught, should, "{name}, {}", case.full_name());
+            assert_eq!(caught, should, "{name}, {}: {outcome:?}", case.full_name());
         }
     }
     // A mutant may fail the instructor's own cases: students cannot run these.
