@@ -73,7 +73,8 @@ pub fn run_one(
 ) -> io::Result<()> {
     let stop = stop.as_fd().try_clone_to_owned()?;
     let main = |handle: Handle| {
-        main_task(ServerState::new(site, options, &handle, make_worker), listener, stop)
+        let server = ServerState::new(site, options, &handle, make_worker);
+        async move { main_task(server?, listener, stop).await }
     };
     Runtime::new(poller)?
         .run_future(main)?

@@ -78,7 +78,7 @@ pub fn run_one(
     let (site, options) = (site.clone(), options.clone());
     let stop = stop.as_fd().try_clone_to_owned()?;
     let main = move |handle: &Handle| {
-        let server = ServerState::new(&site, &options, handle, make_worker);
+        let server = ServerState::new(&site, &options, handle, make_worker)?;
         main_task(&server, listener, stop)
     };
     // SAFETY: the coroutines of this file suspend in `main_task`, `accept`,

@@ -131,12 +131,21 @@ impl Drop for CloseIdle {
 }
 
 impl ServerState {
+    /// # Errors
+    ///
+    /// `ENOMEM` if the process may not have the memory of the buffer into which connections are
+    /// read.
     fn new(
         site: &Arc<Site>,
         options: &Options,
         handle: &Handle,
         make_worker: MakeWorker,
-    ) -> Rc<ServerState> {
+    ) -> io::Result<Rc<ServerState>> {
+        // `vec!` would end the process with no line that says what to do.
+        let mut scratch = Vec::new();
+        let reserved = scratch.try_reserve_exact(SCRATCH);
+        reserved.map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        scratch.resize(SCRATCH, 0);
         let server = Rc::new(ServerState {
             site: site.clone(),
             timeouts: options.timeouts(),
@@ -145,7 +154,7 @@ impl ServerState {
             make_worker,
             workers: RefCell::default(),
             handed: Cell::default(),
-            scratch: RefCell::new(vec![0; SCRATCH]),
+            scratch: RefCell::new(scratch),
             capacity: options.max_connections,
             open: Cell::new(0),
             refusing: Cell::new(0),
@@ -153,7 +162,7 @@ impl ServerState {
         });
         let idle = CloseIdle(server.clone());
         handle.on_activate(Rc::new(move |token| idle.0.activate(token)));
-        server
+        Ok(server)
     }
 
     // ANCHOR: accept_batch
