@@ -17,10 +17,10 @@ mod sections;
 mod transcripts;
 mod webdriver;
 
-/// Makes this process, and so every program that it starts, independent of its parent, at the first
-/// call only. Every test that depends on it calls this before its first program: `normalize` also
-/// removes the handler of SIGCHLD with which [`assert_cmd::Command::timeout`] waits for a program,
-/// and in the middle of such a wait the test would notice the program's end only after that time.
+/// Makes this process, and so every program that it starts, independent of its parent. Only the
+/// first call has an effect, because `normalize` also removes the handler of SIGCHLD.
+/// [`assert_cmd::Command::timeout`] needs that handler: if it is removed during a wait, the wait
+/// ends only when its whole timeout has passed. So a test calls this before it starts a program.
 fn normalized() {
     static FIRST: Once = Once::new();
     FIRST.call_once(|| normalize().expect("a normalized environment"));

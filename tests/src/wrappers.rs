@@ -36,7 +36,7 @@ impl Wrappers {
         let file = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
         let copy = self.directory.path().join(format!("{file}-copy"));
         if !copy.exists() {
-            run(Command::new("cp").arg(program).arg(&copy))?; // for the reason of write_script
+            run(Command::new("cp").arg(program).arg(&copy))?; // see write_script
         }
         let path = self.directory.path().join(name);
         let copy = copy.display();

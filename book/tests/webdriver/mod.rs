@@ -67,7 +67,7 @@ impl Browser {
         let driver = installed(&["chromedriver"])?;
         let browser =
             installed(&["chromium", "chromium-browser", "google-chrome", "chrome"])?;
-        // It raises the limit on descriptors: with few descriptors a browser's pages crash.
+        // `normalized` raises the limit on descriptors: with few descriptors a browser's pages crash.
         crate::normalized();
         let (driver, port) = (0..5)
             .find_map(|_| start_driver(&driver))

@@ -56,10 +56,10 @@ impl Server {
 fn ask(address: SocketAddrV4, target: &str) -> io::Result<TcpStream> {
     let socket =
         socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    // A segment on the loopback interface holds 64 KiB, and the kernel gives the server a send
-    // buffer for tens of segments. With segments of this size, the kernel would hold four megabytes
-    // for each client that does not read: so much in all that it drops segments of other programs'
-    // connections (tcp(7), tcp_mem).
+    // The kernel gives the server a send buffer for tens of segments. On the loopback interface a
+    // segment holds 64 KiB by default, so the buffers of all clients that do not read would take
+    // more than a gigabyte. Beyond a limit (tcp(7), tcp_mem) the kernel drops segments of every
+    // program's connections. Small segments keep the buffers small.
     setsockopt(&socket, sockopt::TcpMaxSeg, &1000)?;
     connect(socket.as_raw_fd(), &SockaddrIn::from(address))?;
     let mut client = TcpStream::from(socket);
