@@ -102,7 +102,7 @@ fn open_opens_the_page_that_is_served() {
     let (browser, opened) = (dir.path().join("xdg-open"), dir.path().join("opened"));
     let script =
         format!("#!/bin/sh\necho \"$1\" > {0}.new && mv {0}.new {0}\n", opened.display());
-    client_suite::wrappers::write_script(&browser, &script).expect("a script");
+    client_suite::scripts::write_script(&browser, &script).expect("a script");
     let path =
         format!("{}:{}", dir.path().display(), std::env::var("PATH").expect("a path"));
     let turn = turn_to_render();

@@ -16,7 +16,7 @@ use book::checks;
 use book::lab::{self, Form};
 use book::paths::Paths;
 use book::servers;
-use client_suite::wrappers::write_script;
+use client_suite::scripts::write_script;
 use figures::chart::Kind;
 use manuscript::checks::numbers;
 use manuscript::files::files;

@@ -15,6 +15,11 @@ use crate::timeout::timeout;
 use crate::transcript::Transcript;
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
+/// The pause after the first poll of [`Ctx::poll_until`].
+const SHORTEST_PAUSE: Duration = Duration::from_millis(3);
+/// The longest pause between two polls of [`Ctx::poll_until`].
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
 /// The context of a case: its server, its clients, and the transcript.
 #[derive(Debug)]
 pub struct Ctx<'a> {
@@ -128,9 +133,11 @@ impl<'a> Ctx<'a> {
         self.client_with(None)
     }
 
-    /// Connects a new client with a small receive buffer.
+    /// Connects a new client with a small receive buffer, which a server fills with less than it can
+    /// send at once. In a buffer of 4 KiB the kernel would accept segments of one KiB only, which take
+    /// eight times the processor time.
     pub fn small_client(&mut self) -> CaseResult<Client> {
-        self.client_with(Some(4096))
+        self.client_with(Some(32 * 1024))
     }
 
     /// Connects a new client with a receive buffer of about `receive` bytes, or, for `None`, of the
@@ -306,7 +313,8 @@ impl<'a> Ctx<'a> {
     }
 
     /// Polls until `holds` returns `Ok(Ok(()))`. Fails after the suite's timeout. `Ok(Err(state))`
-    /// describes the state for the failure report; an outer `Err` ends the polling.
+    /// describes the state for the failure report; an outer `Err` ends the polling. The pauses grow
+    /// with the time that has passed, so that a long wait takes few polls and ends little too late.
     pub fn poll_until(
         &mut self,
         what: &str,
@@ -315,14 +323,15 @@ impl<'a> Ctx<'a> {
         let start = Instant::now();
         loop {
             let Err(state) = holds(self)? else { return Ok(()) };
-            if start.elapsed() > timeout() {
+            let elapsed = start.elapsed();
+            if elapsed > timeout() {
                 let seconds = timeout().as_secs();
                 return Err(Abort::fail(
                     what,
                     format!("after {seconds} s, still: {state}"),
                 ));
             }
-            thread::sleep(Duration::from_millis(5));
+            thread::sleep((elapsed / 16).clamp(SHORTEST_PAUSE, LONGEST_PAUSE));
         }
     }
 

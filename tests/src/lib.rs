@@ -26,6 +26,7 @@ pub mod receive_queue;
 pub mod report;
 pub mod response;
 pub mod rlimits;
+pub mod scripts;
 mod send;
 pub mod server;
 pub mod show;
@@ -35,7 +36,6 @@ pub mod target;
 pub mod timeout;
 pub mod transcript;
 pub mod verdict;
-pub mod wrappers;
 
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
@@ -50,11 +50,10 @@ use judge::{DocumentRoot, Outcome, Strictness, judge};
 use profile::ServerProfile;
 use small::{Lists, SmallServer};
 use target::{Program, Target};
-use wrappers::Wrappers;
 
 /// The number of cases that run at the same time: much larger than the number of processors,
 /// because most cases wait for a deadline or a process.
-const CASES_AT_ONCE: usize = 64;
+const CASES_AT_ONCE: usize = 96;
 
 /// Runs the suite as a chapter's test binary.
 ///
@@ -94,23 +93,18 @@ fn run(
     cleanup::on_interrupt()?;
     let root = DocumentRoot::new().context("cannot create a document root")?;
     let root = Arc::new(root);
-    let wrappers = Wrappers::new().context("cannot create a directory for wrappers")?;
     let mut trials = Vec::new();
     for (name, binary) in servers {
         let (word, options) = name.split_once(' ').unwrap_or((name, ""));
         let profile = ServerProfile::by_name(word).with_context(|| {
             format!("{word} is not in the table of servers (tests/profiles)")
         })?;
-        let (path, command) = match options {
-            "" => (PathBuf::from(binary), format!("cargo run --bin {word} --")),
-            options => {
-                let path = wrappers
-                    .create(&name.replace([' ', '-'], "_"), binary, options)
-                    .with_context(|| format!("cannot create a wrapper for {name}"))?;
-                (path, format!("cargo run --bin {word} -- {options}"))
-            }
+        let program = Program {
+            path: PathBuf::from(binary),
+            arguments: options.split_whitespace().map(str::to_owned).collect(),
+            command: format!("cargo run --bin {word} -- {options}").trim_end().to_owned(),
+            source: profile.source(),
         };
-        let program = Program { path, command, source: profile.source() };
         trials.extend(trials_for(name, profile, &program, &root));
     }
     let mut lists = Lists::new(lists);

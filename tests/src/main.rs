@@ -238,7 +238,7 @@ fn judge_all(check: &Check) -> anyhow::Result<ExitCode> {
         TargetArgs { cmd: Some(command), .. } => (Target::Command(command), check.jobs),
         TargetArgs { bin: Some(path), .. } => {
             let command = path.display().to_string();
-            (Target::Binary(Program { path, command, source: None }), check.jobs)
+            (Target::Binary(Program { command, ..Program::from(path) }), check.jobs)
         }
         TargetArgs { url: Some(url), .. } => (Target::Url(url), 1),
         _ => bail!("one of --cmd, --bin, --url is required"),

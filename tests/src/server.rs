@@ -145,10 +145,10 @@ impl Server {
         }
         all.extend(options);
         let named = |(name, value): (&str, &str)| [format!("--{name}"), value.to_owned()];
-        let args: Vec<String> = all.into_iter().flat_map(named).collect();
-        let by_hand = format!("{} {}", program.command, args.join(" "))
+        let options: Vec<String> = all.into_iter().flat_map(named).collect();
+        let by_hand = format!("{} {}", program.command, options.join(" "))
             .replace("127.0.0.1:0", "127.0.0.1:8080");
-        (args, by_hand)
+        ([&program.arguments[..], &options].concat(), by_hand)
     }
 
     fn spawn_template(
@@ -198,6 +198,8 @@ impl Server {
         stderr_of: impl FnOnce(ChildStderr) -> Output,
     ) -> CaseResult<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // With these variables, a panic prints a backtrace.
+        command.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE");
         let mut child = cleanup::spawn(&mut command).map_err(|error| {
             Abort::fail("the server starts", format!("{by_hand}: {error}"))
         })?;
@@ -399,12 +401,14 @@ pub fn run_to_end(
 ///
 /// Fails if the server prints `listening on`, or if it does not exit.
 pub fn fail_to_start(
-    path: &Path,
+    program: &Program,
     args: &[&str],
     rlimits: Rlimits,
 ) -> CaseResult<(ExitStatus, String, String)> {
-    let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-    let mut server = Server::spawn(rlimits.command(path, &args), String::new(), true)?;
+    let args = args.iter().map(ToString::to_string);
+    let args: Vec<String> = program.arguments.iter().cloned().chain(args).collect();
+    let command = rlimits.command(&program.path, &args);
+    let mut server = Server::spawn(command, String::new(), true)?;
     let status = server.wait_while(|server| {
         if server.stdout().starts_with("listening on") {
             return Err("it prints `listening on`, and runs".to_owned());

@@ -67,11 +67,8 @@ impl SmallServer {
     }
 
     fn program(&self) -> Program {
-        Program {
-            path: PathBuf::from(self.binary),
-            command: format!("cargo run --bin {} --", self.name),
-            source: None,
-        }
+        let command = format!("cargo run --bin {} --", self.name);
+        Program { command, ..Program::from(self.binary) }
     }
 }
 

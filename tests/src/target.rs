@@ -23,6 +23,8 @@ pub enum Target {
 pub struct Program {
     /// The path of the executable.
     pub path: PathBuf,
+    /// The arguments before the contract's options.
+    pub arguments: Vec<String>,
     /// The command that starts the program by hand. Failure reports show it, with the case's
     /// options.
     pub command: String,
@@ -32,11 +34,12 @@ pub struct Program {
 }
 
 impl<P: Into<PathBuf>> From<P> for Program {
-    /// Returns the program at `path`. The command that starts the program by hand is its file name.
+    /// Returns the program at `path`, without arguments of its own. The command that starts the
+    /// program by hand is its file name.
     fn from(path: P) -> Self {
         let path = path.into();
         let command = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Self { path, command, source: None }
+        Self { path, arguments: Vec::new(), command, source: None }
     }
 }
 
@@ -136,7 +139,7 @@ pub fn binary(target: &Target) -> CaseResult<&Program> {
 /// Copies the server's program to a directory where any user can run it. The copy is deleted with
 /// the returned directory.
 pub(crate) fn copy_program(target: &Target) -> CaseResult<(tempfile::TempDir, Target)> {
-    let Program { path, command, source } = binary(target)?;
+    let program = binary(target)?;
     if !nix::unistd::geteuid().is_root() {
         return Err(Abort::skip(
             "only root can start a server as another user with a limit on processes",
@@ -156,18 +159,15 @@ pub(crate) fn copy_program(target: &Target) -> CaseResult<(tempfile::TempDir, Ta
     }
     std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o755))
         .map_err(skip)?;
-    let copy = base.path().join(path.file_name().unwrap_or_default());
+    let copy = base.path().join(program.path.file_name().unwrap_or_default());
     // Another process, cp(1), makes the copy. If this process wrote the copy, a child that another
     // case forks at that moment would inherit the descriptor, and a program that is open for
     // writing cannot be executed (execve(2), ETXTBSY).
-    let cp = Command::new("cp").arg(path).arg(&copy).status().map_err(skip)?;
+    let cp = Command::new("cp").arg(&program.path).arg(&copy).status().map_err(skip)?;
     if !cp.success() {
         return Err(Abort::skip(format!("cannot copy the program: cp, {cp}")));
     }
-    Ok((
-        base,
-        Target::Binary(Program { path: copy, command: command.clone(), source: *source }),
-    ))
+    Ok((base, Target::Binary(Program { path: copy, ..program.clone() })))
 }
 
 /// Returns the target in a form that an unprivileged user can run, for

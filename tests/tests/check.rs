@@ -232,7 +232,7 @@ fn an_interrupt_leaves_no_server() {
     let script = directory.path().join("server");
     let text =
         format!("#!/bin/sh\necho listening on http://{}\nsleep 1000\n", serve(drop));
-    client_suite::wrappers::write_script(&script, &text).expect("a script");
+    client_suite::scripts::write_script(&script, &text).expect("a script");
     let name = format!("/bin/sh\0{}", script.display());
     for _ in 0..5 {
         let mut suite = Command::new(env!("CARGO_BIN_EXE_client-suite"))

@@ -273,7 +273,7 @@ fn program(
 ) -> anyhow::Result<Target> {
     let script = sandbox.wrap(name, path, arguments)?;
     let Some(options) = &plan.options else {
-        let program = Program { path: script, command: name.to_owned(), source: None };
+        let program = Program { command: name.to_owned(), ..Program::from(script) };
         return Ok(Target::Binary(program));
     };
     let mut command = format!("{} --listen {{listen}} --root {{root}}", script.display());

@@ -30,9 +30,8 @@ use client_suite::judge::{DocumentRoot, Outcome, Strictness, judge};
 use client_suite::profile::{Model, ServerProfile};
 use client_suite::rlimits::Rlimits;
 use client_suite::server::Server;
-use client_suite::target::Target;
+use client_suite::target::{Program, Target};
 use client_suite::verdict::Abort;
-use client_suite::wrappers::Wrappers;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -394,17 +393,16 @@ pub fn failed_cases(
         model: Model::ThreadPerClient,
         summary: "wrong in one way",
     };
-    let (root, wrappers) = (DocumentRoot::new()?, Wrappers::new()?);
-    let program = den.program.display().to_string();
-    let honest = [("the honest server", String::new())];
-    let mutants =
-        den.mutants.iter().map(|name| (name.as_str(), format!("--mutation {name}")));
-    let mut targets = Vec::new();
-    for (number, (name, arguments)) in honest.into_iter().chain(mutants).enumerate() {
-        let script =
-            wrappers.create(&format!("hunted-{number}"), &program, &arguments)?;
-        targets.push((name, Target::Binary(script.into())));
-    }
+    let root = DocumentRoot::new()?;
+    let honest = Program::from(&den.program);
+    let mutant = |name: &'_ String| Program {
+        arguments: vec!["--mutation".to_owned(), name.clone()],
+        ..honest.clone()
+    };
+    let mut targets = vec![("the honest server", Target::Binary(honest.clone()))];
+    targets.extend(
+        den.mutants.iter().map(|name| (name.as_str(), Target::Binary(mutant(name)))),
+    );
     let cases: Vec<_> = cases::public()
         .into_iter()
         .filter(|case| case.only.is_empty() && case.skip_reason(&profile).is_none())

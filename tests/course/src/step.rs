@@ -216,7 +216,7 @@ impl Session {
         Ok(Subject {
             directory: &self.directory,
             profile: self.track.profile(step)?,
-            target: Target::Binary(Program { path, command, source: None }),
+            target: Target::Binary(Program { command, ..Program::from(path) }),
             tests: &built.tests,
             root,
         })

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::{Context as _, ensure};
-use client_suite::wrappers::write_script;
+use client_suite::scripts::write_script;
 use course::ladder::read;
 use serde_json::Value;
 

@@ -5,7 +5,7 @@
 //! mistake. The text of each failure is compared with a recorded text (`failures/`).
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,9 @@ use client_suite::cleanup;
 use client_suite::environment;
 use client_suite::judge::{DocumentRoot, Outcome, Strictness, judge};
 use client_suite::profile::{Model, ServerProfile};
-use client_suite::target::Target;
+use client_suite::target::{Program, Target};
 use client_suite::timeout::with_timeout;
 use client_suite::waits_spread;
-use client_suite::wrappers::Wrappers;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 #[path = "../src/mutations.rs"]
@@ -55,6 +54,18 @@ fn profile_for(events: bool, case: &Case) -> ServerProfile {
     ServerProfile { model, ..PROFILE }
 }
 
+/// Returns the server named `name`: the event-driven one if `events` is true, and otherwise the
+/// threaded one, with the mistake `mutation`.
+fn program(name: &str, events: bool, mutation: Option<&str>) -> Program {
+    let events = events.then_some("--events");
+    let mutation = mutation.into_iter().flat_map(|mutation| ["--mutation", mutation]);
+    Program {
+        arguments: events.into_iter().chain(mutation).map(str::to_owned).collect(),
+        command: name.to_owned(),
+        ..Program::from(env!("CARGO_BIN_EXE_mutant"))
+    }
+}
+
 /// The suite's timeout while mutants are judged, in seconds: many mutants hang, and only the timeout
 /// catches these. Too short a timeout could catch a mutant for the wrong reason, but cannot fail the
 /// correct server, which is judged with the suite's own timeout.
@@ -75,13 +86,12 @@ fn run(mut arguments: Arguments) -> io::Result<bool> {
     environment::normalize()?;
     cleanup::on_interrupt().map_err(io::Error::other)?;
     let root = Arc::new(DocumentRoot::new()?);
-    let wrappers = Wrappers::new()?;
     // Many more trials run at once than there are processors, because most cases only wait, and a
     // mutant that hangs uses no processor time.
     arguments.test_threads.get_or_insert(96);
     let recorded = Arc::new(Recorded::open()?);
-    let mut trials = broken(&wrappers, &root, &recorded)?;
-    trials.extend(correct(&wrappers, &root)?);
+    let mut trials = broken(&root, &recorded);
+    trials.extend(correct(&root));
     let conclusion = libtest_mimic::run(&arguments, waits_spread(trials));
     recorded.save()?;
     Ok(!conclusion.has_failed())
@@ -90,31 +100,27 @@ fn run(mut arguments: Arguments) -> io::Result<bool> {
 /// Returns the trials of the correct server, which must pass every case, each with its duration in
 /// seconds and its index. The cases of the course's projects are included, which proves that each
 /// project can be done.
-fn correct(
-    wrappers: &Wrappers,
-    root: &Arc<DocumentRoot>,
-) -> io::Result<Vec<(u8, usize, Trial)>> {
-    let threads = wrappers.create("correct", PROGRAM, "")?;
-    let events = wrappers.create("correct-events", PROGRAM, "--events")?;
-    let trial =
-        |name: &str, binary: &Path, events: bool, (index, case): (usize, Case)| {
-            let (root, target) = (Arc::clone(root), Target::Binary(binary.into()));
-            let name = format!("{name}::{}", case.full_name());
-            let trial = Trial::test(name.clone(), move || {
-                let profile = profile_for(events, &case);
-                match judge(&case, &profile, &target, &root.path, Strictness::Contract) {
-                    Outcome::Passed => Ok(()),
-                    Outcome::Failed(failure) => Err(Failed::from(failure.to_string())),
-                    Outcome::Missing(missing) => Err(Failed::from(missing.why)),
-                    Outcome::NotReached(why) => Err(Failed::from(why)),
-                    Outcome::Skipped(why) => {
-                        eprintln!("{name} skipped: {why}");
-                        Ok(())
-                    }
+fn correct(root: &Arc<DocumentRoot>) -> Vec<(u8, usize, Trial)> {
+    let trial = |events: bool, (index, case): (usize, Case)| {
+        let server = if events { "correct-events" } else { "correct" };
+        let root = Arc::clone(root);
+        let target = Target::Binary(program(server, events, None));
+        let name = format!("{server}::{}", case.full_name());
+        let trial = Trial::test(name.clone(), move || {
+            let profile = profile_for(events, &case);
+            match judge(&case, &profile, &target, &root.path, Strictness::Contract) {
+                Outcome::Passed => Ok(()),
+                Outcome::Failed(failure) => Err(Failed::from(failure.to_string())),
+                Outcome::Missing(missing) => Err(Failed::from(missing.why)),
+                Outcome::NotReached(why) => Err(Failed::from(why)),
+                Outcome::Skipped(why) => {
+                    eprintln!("{name} skipped: {why}");
+                    Ok(())
                 }
-            });
-            (case.seconds, index, trial)
-        };
+            }
+        });
+        (case.seconds, index, trial)
+    };
     let all = |events: bool| {
         let applies = move |(_, case): &(usize, Case)| {
             let profile = profile_for(events, case);
@@ -135,32 +141,24 @@ fn correct(
     // options that select the kind of server it needs.
     let projects = cases::projects().into_iter().enumerate();
     let by_threads = all(false).chain(projects);
-    let by_threads = by_threads.map(|case| trial("correct", &threads, false, case));
-    let by_events = all(true)
-        .filter(event_cases)
-        .map(|case| trial("correct-events", &events, true, case));
-    Ok(by_threads.chain(by_events).collect())
+    let by_threads = by_threads.map(|case| trial(false, case));
+    let by_events = all(true).filter(event_cases).map(|case| trial(true, case));
+    by_threads.chain(by_events).collect()
 }
 
 /// Returns a trial for each mutant, with its duration in seconds and its index. It passes if the
 /// mutant fails the case that the table of mutants names for it.
-fn broken(
-    wrappers: &Wrappers,
-    root: &Arc<DocumentRoot>,
-    recorded: &Arc<Recorded>,
-) -> io::Result<Vec<(u8, usize, Trial)>> {
+fn broken(root: &Arc<DocumentRoot>, recorded: &Arc<Recorded>) -> Vec<(u8, usize, Trial)> {
     let all = cases::with_projects();
     let trial = |(index, mutant): (usize, &'static Mutant)| {
-        let events = if is_event_driven(mutant) { "--events " } else { "" };
-        let arguments = format!("{events}--mutation {}", mutant.name);
-        let binary = wrappers.create(mutant.name, PROGRAM, &arguments)?;
+        let program = program(mutant.name, is_event_driven(mutant), Some(mutant.name));
         let case = all.iter().find(|case| case.full_name() == mutant.caught_by).copied();
         let (root, recorded) = (Arc::clone(root), Arc::clone(recorded));
         let trial = Trial::test(format!("mutant::{}", mutant.name), move || {
-            caught(mutant, case, binary, &root.path, &recorded)
+            caught(mutant, case, program, &root.path, &recorded)
         });
         // Many mutants hang until the timeout, so each counts as a long trial.
-        Ok((case.map_or(TIMEOUT, |case| case.seconds.max(TIMEOUT)), index, trial))
+        (case.map_or(TIMEOUT, |case| case.seconds.max(TIMEOUT)), index, trial)
     };
     let nothing_stale = {
         let recorded = Arc::clone(recorded);
@@ -174,10 +172,9 @@ fn broken(
     let nothing_stale = Trial::test("recorded::nothing_stale", nothing_stale);
     let environment =
         Trial::test("recorded::same_in_another_environment", recorded::environment::same);
-    let trials: io::Result<Vec<_>> = MUTATIONS.iter().enumerate().map(trial).collect();
-    let mut trials = trials?;
+    let mut trials: Vec<_> = MUTATIONS.iter().enumerate().map(trial).collect();
     trials.extend([nothing_stale, environment].map(|trial| (0, usize::MAX, trial)));
-    Ok(trials)
+    trials
 }
 
 /// Judges a mutant by its case, and compares the failure with the recorded text.
@@ -188,7 +185,7 @@ fn broken(
 fn caught(
     mutant: &Mutant,
     case: Option<Case>,
-    binary: PathBuf,
+    program: Program,
     root: &Path,
     recorded: &Recorded,
 ) -> Result<(), Failed> {
@@ -199,7 +196,7 @@ fn caught(
             "A server that {wrong} is not caught: there is no case {caught_by}."
         )));
     };
-    let target = Target::Binary(binary.into());
+    let target = Target::Binary(program);
     let mut different = None;
     for number in 1..=ATTEMPTS {
         let profile = profile_for(is_event_driven(mutant), &case);
@@ -232,7 +229,3 @@ fn caught(
         format!("A server that {wrong} is not caught: it passes {caught_by}.")
     })))
 }
-
-/// The path of the mutants' program. The suite passes only the contract's options, so a wrapper
-/// script for each mutant adds `--mutation NAME`.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_mutant");

@@ -34,8 +34,7 @@ fn fails_within(
     args: &[&str],
     rlimits: Rlimits,
 ) -> CaseResult<String> {
-    let (status, stdout, stderr) =
-        fail_to_start(&binary(ctx.target)?.path, args, rlimits)?;
+    let (status, stdout, stderr) = fail_to_start(binary(ctx.target)?, args, rlimits)?;
     ensure(!status.success(), "a status other than 0", format!("{status}"))?;
     ensure(stdout.is_empty(), "nothing on standard output", stdout)?;
     ensure(!stderr.trim().is_empty(), "a line on standard error", "nothing")?;

@@ -10,8 +10,9 @@ use std::thread;
 use client_suite::cases;
 use client_suite::judge::{DocumentRoot, Outcome, Strictness, judge};
 use client_suite::profile::UNKNOWN;
+use client_suite::scripts::write_script;
+use client_suite::target::Program;
 use client_suite::target::Target;
-use client_suite::wrappers::{Wrappers, write_script};
 use course::hunt::{self, Den};
 use tempfile::TempDir;
 
@@ -162,13 +163,13 @@ fn the_cases_are_added_and_tell_the_mutants_apart() {
     assert_eq!(own.len(), instructor::CASES.len());
     assert!(cases::families().contains(&"own"));
     assert_eq!(cases::section("own"), instructor::SECTION);
-    let (root, wrappers) =
-        (DocumentRoot::new().expect("a root"), Wrappers::new().expect("scripts"));
-    let honest = wrappers.create("honest", HUNTED, "").expect("a script");
-    let birch = wrappers.create("birch", HUNTED, "--mutation birch").expect("a script");
+    let root = DocumentRoot::new().expect("a root");
+    let honest = Program::from(HUNTED);
+    let arguments = ["--mutation", "birch"].map(str::to_owned).to_vec();
+    let birch = Program { arguments, ..honest.clone() };
     for case in &own {
-        for (name, script) in [("honest", &honest), ("birch", &birch)] {
-            let target = Target::Binary(script.clone().into());
+        for (name, program) in [("honest", &honest), ("birch", &birch)] {
+            let target = Target::Binary(program.clone());
             let outcome =
                 judge(case, &UNKNOWN, &target, &root.path, Strictness::Contract);
             let caught = matches!(outcome, Outcome::Failed(_));
