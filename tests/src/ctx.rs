@@ -133,9 +133,9 @@ impl<'a> Ctx<'a> {
         self.client_with(None)
     }
 
-    /// Connects a new client with a small receive buffer, which a server fills with less than it can
-    /// send at once. In a buffer of 4 KiB the kernel would accept segments of one KiB only, which take
-    /// eight times the processor time.
+    /// Connects a new client with a receive buffer of about 32 KiB, which a server soon fills. A buffer
+    /// of 4 KiB would be full sooner, but the kernel then sends segments of one KiB, and a long response
+    /// takes six times the processor time.
     pub fn small_client(&mut self) -> CaseResult<Client> {
         self.client_with(Some(32 * 1024))
     }
@@ -314,7 +314,8 @@ impl<'a> Ctx<'a> {
 
     /// Polls until `holds` returns `Ok(Ok(()))`. Fails after the suite's timeout. `Ok(Err(state))`
     /// describes the state for the failure report; an outer `Err` ends the polling. The pauses grow
-    /// with the time that has passed, so that a long wait takes few polls and ends little too late.
+    /// with the time that has passed: a long wait takes few polls, and its end is noticed late by a
+    /// sixteenth of its time at most.
     pub fn poll_until(
         &mut self,
         what: &str,

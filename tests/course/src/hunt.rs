@@ -395,7 +395,7 @@ pub fn failed_cases(
     };
     let root = DocumentRoot::new()?;
     let honest = Program::from(&den.program);
-    let mutant = |name: &'_ String| Program {
+    let mutant = |name: &String| Program {
         arguments: vec!["--mutation".to_owned(), name.clone()],
         ..honest.clone()
     };
