@@ -133,10 +133,15 @@ impl<'a> Ctx<'a> {
         self.client_with(None)
     }
 
-    /// Connects a new client with a receive buffer of about 32 KiB, which a server soon fills. A buffer
-    /// of 4 KiB would be full sooner, but the kernel then sends segments of one KiB, and a long response
-    /// takes six times the processor time.
+    /// Connects a new client with a small receive buffer.
     pub fn small_client(&mut self) -> CaseResult<Client> {
+        self.client_with(Some(4096))
+    }
+
+    /// Connects a new client for a response of 5 MB or more, which fills all socket buffers even though
+    /// this client's receive buffer has 32 KiB. To a client with a small one, the kernel sends segments
+    /// of one KiB, and a long response takes six times the processor time.
+    pub fn client_for_much(&mut self) -> CaseResult<Client> {
         self.client_with(Some(32 * 1024))
     }
 

@@ -351,7 +351,7 @@ pub(super) const CASES: &[Case] = &[
         "signal(7), SIGCONT; EINTR",
         "A response that was interrupted by SIGSTOP and SIGCONT arrives whole",
         |ctx| {
-            let mut client = ctx.small_client()?;
+            let mut client = ctx.client_for_much()?;
             client.send(get("/bytes/5000000"))?;
             let _ = client.peek(crate::timeout::timeout());
             freeze(ctx)?;

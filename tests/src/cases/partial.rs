@@ -147,7 +147,7 @@ pub(super) const CASES: &[Case] = &[
         "write(2)",
         "A response larger than the socket buffer arrives whole",
         |ctx| {
-            let mut client = ctx.small_client()?;
+            let mut client = ctx.client_for_much()?;
             client.send(get("/bytes/5000001"))?;
             client.response()?.is(200)?.has_content(generated(5_000_001)).map(drop)
         },
@@ -184,7 +184,7 @@ pub(super) const CASES: &[Case] = &[
         "write(2)",
         "A client that reads only after the server's buffers are full gets everything",
         |ctx| {
-            let mut client = ctx.small_client()?;
+            let mut client = ctx.client_for_much()?;
             client.send(get("/bytes/5000000"))?;
             // Wait until the response has begun. The server then fills all socket buffers and
             // blocks, and must continue when the client reads.

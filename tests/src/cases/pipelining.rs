@@ -224,7 +224,7 @@ pub(super) const CASES: &[Case] = &[
             // Long requests and responses, so that a few hundred of them fill all buffers.
             let padding = format!("X-Padding: {}\r\n", "x".repeat(1000));
             let one = request("GET", "/bytes/20000", &padding);
-            let mut client = ctx.small_client()?;
+            let mut client = ctx.client_for_much()?;
             let many = one.repeat(2000);
             let sent = send_until_stuck(ctx, &mut client, &many)?;
             ensure(

@@ -228,7 +228,7 @@ pub(super) const CASES: &[Case] = &[
     .needs(&[Need::Process, Need::Echo]),
     case("in_an_answer", Contract, CITE, "After SIGTERM a long response is sent to its end", |ctx| {
         ctx.serve(&[("drain-timeout", NEVER)])?;
-        let mut client = ctx.small_client()?;
+        let mut client = ctx.client_for_much()?;
         client.send(get("/bytes/6000000"))?;
         let _ = client.peek(crate::timeout::timeout());
         terminate_and_wait_until_closed(ctx)?;
@@ -246,7 +246,7 @@ pub(super) const CASES: &[Case] = &[
         with that unread would send a reset and destroy the response",
         |ctx| {
             ctx.serve(&[("drain-timeout", NEVER)])?;
-            let mut client = ctx.small_client()?;
+            let mut client = ctx.client_for_much()?;
             client.send(get("/bytes/6000000"))?;
             let _ = client.peek(crate::timeout::timeout());
             client.send(get("/plaintext"))?;

@@ -135,7 +135,7 @@ pub(super) const CASES: &[Case] = &[
         "epoll(7)",
         "A request that arrives while the response before is blocked is answered after it, without further input",
         |ctx| {
-            let mut client = ctx.small_client()?;
+            let mut client = ctx.client_for_much()?;
             for _ in 0..3 {
                 client.send(get("/bytes/10000000"))?;
                 client.wait_until_read();
