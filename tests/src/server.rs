@@ -198,7 +198,7 @@ impl Server {
         stderr_of: impl FnOnce(ChildStderr) -> Output,
     ) -> CaseResult<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // With these variables, a panic prints a backtrace.
+        // With these variables a panic prints a backtrace, and a failure's text would depend on them.
         command.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE");
         let mut child = cleanup::spawn(&mut command).map_err(|error| {
             Abort::fail("the server starts", format!("{by_hand}: {error}"))
