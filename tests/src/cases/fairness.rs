@@ -21,7 +21,7 @@ use crate::timeout::timeout;
 use crate::verdict::{Abort, Verdict, ensure};
 
 /// Number of requests sent by the client whose requests are small.
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 120;
 /// Bytes that the greedy client must have moved before the client with small requests starts.
 const BEGUN: u64 = 1 << 20;
 
