@@ -111,7 +111,7 @@ fn spawn<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     main: impl FnOnce() + Send + 'scope,
 ) -> io::Result<()> {
-    sys::check_memory()?;
+    let _claim = sys::claim_memory(0)?;
     let (begun, has_begun) = mpsc::channel::<()>();
     let main = move || {
         drop(begun);
@@ -119,7 +119,7 @@ fn spawn<'scope, 'env>(
     };
     thread::Builder::new().stack_size(STACK).spawn_scoped(scope, main)?;
     // A new thread allocates memory when it begins to run. This function returns only
-    // after that, so that the next call to `check_memory` counts this memory as used.
+    // after that, so that the next call to `claim_memory` counts this memory as used.
     let _ = has_begun.recv();
     Ok(())
 }

@@ -15,7 +15,7 @@
 
 use ch01_blocking::Stop;
 use ch01_blocking::server::log;
-use ch01_blocking::server::sys::check_memory;
+use ch01_blocking::server::sys::claim_memory;
 use ch02_threadpool::pool::too_many;
 use std::io;
 use std::thread::{self, available_parallelism};
@@ -58,8 +58,8 @@ pub fn run_threads<T: Send>(
                 let _stop = StopOnDrop(stop);
                 serve(share)
             };
-            let thread = check_memory()
-                .and_then(|()| thread::Builder::new().spawn_scoped(scope, main))
+            let thread = claim_memory(0)
+                .and_then(|_claim| thread::Builder::new().spawn_scoped(scope, main))
                 .map_err(|error| too_many(threads.len() + 1, wanted, &error))?;
             threads.push(thread);
         }

@@ -116,7 +116,7 @@ impl Listener {
             return Ok(());
         }
         drop(self.socket.try_clone()?);
-        sys::check_memory()?;
+        drop(sys::claim_memory(0)?);
         match &self.readiness.report {
             Report::Nothing => Ok(()),
             Report::Parent(pipe) => {

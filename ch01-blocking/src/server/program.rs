@@ -126,7 +126,7 @@ pub fn raise_descriptor_limit() {
 /// says why, and exits with status 2. If there is too little memory to start, prints
 /// one line that says so, and exits with status 1.
 pub fn options<C: Parser>() -> C {
-    if let Err(error) = sys::check_memory() {
+    if let Err(error) = sys::claim_memory(0) {
         log::line(&format!("error: cannot start: {error}{}", advice(&error)));
         std::process::exit(1);
     }

@@ -3,14 +3,22 @@
 #![allow(unsafe_code)]
 
 use nix::errno::Errno;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+#[cfg(target_os = "linux")]
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
 pub use nix::sys::signal::{Signal, kill};
 use nix::unistd::ForkResult;
 pub use nix::unistd::Pid;
+#[cfg(target_os = "linux")]
+use nix::unistd::{SysconfVar, sysconf};
 #[cfg(not(target_os = "linux"))]
 use socket2::SockRef;
+#[cfg(target_os = "linux")]
+use std::fs::File;
 use std::io;
+#[cfg(target_os = "linux")]
+use std::io::Read as _;
 use std::net::TcpStream;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
@@ -18,6 +26,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering::SeqCst,
 };
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Creates a pipe whose ends are closed on exec and never block, and returns its read
 /// end and its write end. A signal handler that writes to a full pipe loses nothing:
@@ -444,29 +453,57 @@ pub fn release_free_memory() {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn release_free_memory() {}
 
-/// Number of bytes that [`check_memory`] demands: more than a new thread of the
-/// standard library and its first request take.
-const SPARE: NonZeroUsize = NonZeroUsize::new(4 << 20).unwrap();
+/// Number of bytes that [`claim_memory`] leaves: more than a new thread of the standard
+/// library and its first request take.
+const SPARE: u64 = 4 << 20;
 
-/// Checks that a few MiB of memory can still be allocated, by mapping and unmapping them.
+/// Checks that the process may map `more` bytes, and a few MiB beyond them.
 ///
-/// An allocation that fails ends the process in the middle of whatever it does
-/// (RLIMIT_AS, getrlimit(2)). So a server calls `check_memory` where it can still
-/// report an error: at its start, before it creates a thread, and before it says that
-/// it is ready.
+/// An allocation that fails ends the process in the middle of whatever it does. So a
+/// server calls `claim_memory` where it can still report an error: at its start, before
+/// it creates a thread, and before it says that it is ready. Until the returned guard is
+/// dropped, other threads wait in this function, so two threads cannot count the same
+/// bytes as free. The check maps nothing: what it mapped, another thread could not
+/// allocate meanwhile.
+///
+/// Only the limit of the address space is checked (RLIMIT_AS, getrlimit(2)), and only
+/// on Linux.
 ///
 /// # Errors
 ///
-/// `ENOMEM` if the memory cannot be mapped.
-pub fn check_memory() -> io::Result<()> {
-    let (access, flags) =
-        (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE);
-    // SAFETY: an anonymous mapping at an address of the kernel's choice touches no
-    // memory in use.
-    let start = unsafe { mmap_anonymous(None, SPARE, access, flags) }?;
-    // SAFETY: `start` and `SPARE` describe exactly the mapping just made, and no
-    // reference to it exists.
-    Ok(unsafe { munmap(start, SPARE.get()) }?)
+/// `ENOMEM` if the limit is too close.
+pub fn claim_memory(more: usize) -> io::Result<MutexGuard<'static, ()>> {
+    static CLAIM: Mutex<()> = Mutex::new(());
+    let claim = CLAIM.lock().unwrap_or_else(PoisonError::into_inner);
+    let needed = SPARE.saturating_add(more as u64);
+    match address_space_left() {
+        Some(left) if left < needed => Err(Errno::ENOMEM.into()),
+        _ => Ok(claim),
+    }
+}
+
+/// Returns the number of bytes that the process may map in addition to those that it has
+/// mapped, or `None` if there is no limit or the number is unknown.
+#[cfg(target_os = "linux")]
+fn address_space_left() -> Option<u64> {
+    let (limit, _) = getrlimit(Resource::RLIMIT_AS).ok()?;
+    if limit == RLIM_INFINITY {
+        return None;
+    }
+    // The first number is the size of the address space in pages (proc_pid_statm(5)).
+    let mut statm = [0; 64];
+    let length =
+        File::open("/proc/self/statm").and_then(|mut file| file.read(&mut statm));
+    let statm = str::from_utf8(statm.get(..length.ok()?)?).ok()?;
+    let pages: u64 = statm.split(' ').next()?.parse().ok()?;
+    let page = sysconf(SysconfVar::PAGE_SIZE).ok()??;
+    Some(limit.saturating_sub(pages * page as u64))
+}
+
+/// Returns `None`: other systems have no `/proc/self/statm`.
+#[cfg(not(target_os = "linux"))]
+fn address_space_left() -> Option<u64> {
+    None
 }
 
 /// Returns a zeroed `T` in memory that this process shares with all its children. The memory

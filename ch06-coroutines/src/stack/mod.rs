@@ -34,7 +34,6 @@ mod region;
 pub use region::{GUARD, Stack};
 
 use crate::context::processor::SUPPORTED;
-use ch01_blocking::server::sys::check_memory;
 use region::{Guard, Region};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::{io, mem};
@@ -217,13 +216,11 @@ impl StackPool {
     }
 
     /// Reserves a region with twice as many stacks as the last region, or with fewer if the address
-    /// space is short. Some address space is left free in any case, because an allocation that
-    /// failed would end the process.
+    /// space is short.
     fn reserve_region(&self) -> io::Result<Region> {
         let mut stacks = self.regions.last().map_or(FIRST, |last| last.stacks * 2);
         loop {
-            let region = Region::reserve(self.size, stacks, self.guard);
-            match region.and_then(|region| check_memory().map(|()| region)) {
+            match Region::reserve(self.size, stacks, self.guard) {
                 Err(_) if stacks > FEWEST => stacks /= 2,
                 reserved => return reserved,
             }

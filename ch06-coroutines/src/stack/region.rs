@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::overflow::{self, Watched};
+use ch01_blocking::server::sys::claim_memory;
 use std::ptr::{self, NonNull};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -89,11 +90,12 @@ pub(super) struct Region {
 }
 
 impl Region {
-    /// Reserves address space for `stacks` stacks of `size` bytes each.
+    /// Reserves address space for `stacks` stacks of `size` bytes each. Some address space is left
+    /// free, because an allocation that failed would end the process.
     ///
     /// # Errors
     ///
-    /// The error of mmap(2), usually that the address space is exhausted.
+    /// The error of mmap(2) or of [`claim_memory`], usually that the address space is exhausted.
     pub(super) fn reserve(
         size: usize,
         stacks: usize,
@@ -101,12 +103,17 @@ impl Region {
     ) -> io::Result<Region> {
         let gap = GUARD.next_multiple_of(page_size());
         let slot = size + gap;
-        let start = map(slot * stacks).map_err(|error| {
-            io::Error::new(error.kind(), format!("no room for {stacks} stacks: {error}"))
-        })?;
+        let bytes = slot * stacks;
+        let start =
+            claim_memory(bytes).and_then(|_claim| map(bytes)).map_err(|error| {
+                io::Error::new(
+                    error.kind(),
+                    format!("no room for {stacks} stacks: {error}"),
+                )
+            })?;
         // The address is exposed, because the overflow handler makes a pointer from the number.
         let address = start.as_ptr().expose_provenance();
-        let watched = overflow::watch(address, slot * stacks, slot, gap);
+        let watched = overflow::watch(address, bytes, slot, gap);
         Ok(Region { start, stacks, size, gap, guard, used: 0, watched })
     }
 
