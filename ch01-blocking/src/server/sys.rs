@@ -463,8 +463,8 @@ const SPARE: u64 = 4 << 20;
 /// server calls `claim_memory` where it can still report an error: at its start, before
 /// it creates a thread, and before it says that it is ready. Until the returned guard is
 /// dropped, other threads wait in this function, so two threads cannot count the same
-/// bytes as free. The check maps nothing: what it mapped, another thread could not
-/// allocate meanwhile.
+/// bytes as free. The check maps nothing, because another thread could not allocate what
+/// the check had mapped.
 ///
 /// Only the limit of the address space is checked (RLIMIT_AS, getrlimit(2)), and only
 /// on Linux.

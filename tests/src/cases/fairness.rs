@@ -20,7 +20,8 @@ use crate::ctx::{Ctx, get, request};
 use crate::timeout::timeout;
 use crate::verdict::{Abort, Verdict, ensure};
 
-/// Number of requests sent by the client whose requests are small.
+/// Number of requests sent by the client whose requests are small. An unfair server answers a few,
+/// when the greedy client is late by chance.
 const ROUNDS: usize = 120;
 /// Bytes that the greedy client must have moved before the client with small requests starts.
 const BEGUN: u64 = 1 << 20;
